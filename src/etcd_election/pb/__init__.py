@@ -1,0 +1,1 @@
+"""etcd's wire contract, made by scripts/gen_protos.sh: not to be edited."""
