@@ -1,0 +1,163 @@
+"""What a waiting candidate knows, and what it is to do next.
+
+Facts come in (the Campaign call ended, the queue was read, a watch said something, time passed);
+``next`` answers with a step. Steps in the order in which they are decided::
+
+    READ    something may have changed, or the beat is due: read the queue
+    REJOIN  our key is gone, or the call that owned it broke: nothing more to wait for here
+    STUCK   the Campaign was sent a second ago and no key stands: that call hangs in raft
+    WON     a read showed our key first, and no Campaign call of its lease is open
+    HANGS   first in the queue for a quarter of a second, and the Campaign still silent: that
+            member's Election service hangs; leave it
+    WAIT    until the instant given, or the next fact
+
+Campaign's own answer is only a reason to read: it can be OK for a key that no longer exists. And an
+open Campaign is a reason not to lead yet: when its connection ends, the server deletes the key.
+
+Not decided here: whether the lease is still believed in. That is asked of its clock, last of all.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from . import timing
+from .effects import Fact, KeyGone, KeyPut, WatchStands
+from .standing import Standing
+
+
+class Action(enum.Enum):
+    """What a candidate is to do."""
+
+    READ = "read"
+    REJOIN = "rejoin"
+    STUCK = "stuck"
+    WON = "won"
+    HANGS = "hangs"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An action; ``until`` is the end of a WAIT."""
+
+    action: Action
+    until: float = 0.0
+
+
+class Candidacy:
+    """One way through the queue, under one lease. Used by one plan."""
+
+    def __init__(
+        self, *, key: bytes, ttl: float, now: float, random: timing.Random, waits_in_call: bool
+    ) -> None:
+        self.key = key
+        self._ttl = ttl
+        self._random = random
+        self._opened_at = now
+        self._call_open = waits_in_call
+        self._broken = False
+        self._standing: Standing | None = None
+        self._first_at: float | None = None
+        self._read_at = now + timing.SETTLE
+        self._early_pause = timing.SETTLE
+
+    @property
+    def call_open(self) -> bool:
+        """True while the Campaign call has not ended."""
+        return self._call_open
+
+    @property
+    def token(self) -> int | None:
+        """The create revision of our key, None while no read has shown it."""
+        own = self._standing.own if self._standing else None
+        return own.create_revision if own else None
+
+    @property
+    def standing(self) -> Standing | None:
+        """The last read."""
+        return self._standing
+
+    def watched(self) -> frozenset[bytes]:
+        """The keys whose changes matter: our own and the one before it."""
+        if self._standing is None or self._standing.own is None:
+            return frozenset()
+        before = self._standing.before
+        return frozenset((self.key,) if before is None else (self.key, before.key))
+
+    def call_ended(self, now: float) -> None:
+        """The server answered the Campaign, with OK or an error: its handler is through.
+
+        A read that showed us first stays good: nothing in that end deletes the key.
+        """
+        self._call_open = False
+        if self._standing is None or not self._standing.first:
+            self._read_at = now
+
+    def call_broke(self) -> None:
+        """The Campaign ended without an answer: the server's clean-up may follow at any time."""
+        self._call_open = False
+        self._broken = True
+
+    def told(self, fact: Fact, now: float) -> None:
+        """A watch said something.
+
+        One that broke says nothing about the key: it comes back by itself, and then stands anew;
+        until then there is the beat.
+        """
+        if isinstance(fact, KeyPut):
+            own = self._standing.own if self._standing else None
+            if fact.kv.key == self.key and (own is None or fact.kv.lease != own.lease):
+                self._read_at = now
+        elif isinstance(fact, KeyGone) and fact.key in self.watched():
+            self._read_at = now
+        elif isinstance(fact, WatchStands) and fact.key in self.watched():
+            # It tells of all that comes after its revision: what was read there needs no repetition.
+            if self._standing and self._standing.revision < fact.revision:
+                self._read_at = now
+
+    def read(self, standing: Standing, now: float) -> None:
+        """The queue was read."""
+        stood = self.token is not None
+        if standing.own is None and not stood and self._call_open:
+            # Not there yet: look again, ever less often.
+            self._early_pause *= 2
+            self._read_at = now + self._early_pause
+            return
+        if stood and standing.own and standing.own.create_revision != self.token:
+            standing = Standing(None, None, standing.revision)
+        self._standing = standing
+        self._read_at = now + timing.beat(self._ttl, self._random)
+        if not standing.first:
+            self._first_at = None
+        elif self._first_at is None:
+            self._first_at = now
+
+    def unread(self, now: float) -> None:
+        """The queue could not be read just now."""
+        self._read_at = now + timing.beat(self._ttl, self._random)
+
+    def doubt(self, now: float) -> None:
+        """What was read may be out of date."""
+        self._read_at = now
+
+    def next(self, now: float) -> Step:  # noqa: PLR0911 - one line of the table each
+        """What to do."""
+        if self._broken:
+            return Step(Action.REJOIN)
+        if now >= self._read_at:
+            return Step(Action.READ)
+        if self._standing is None:
+            if self._call_open and now >= self._opened_at + timing.KEY_WITHIN:
+                return Step(Action.STUCK)
+            return Step(Action.WAIT, self._read_at)
+        if self._standing.own is None:
+            return Step(Action.REJOIN)
+        if self._first_at is None:
+            return Step(Action.WAIT, self._read_at)
+        if not self._call_open:
+            return Step(Action.WON)
+        if now >= self._first_at + timing.TURN_WITHIN:
+            return Step(Action.HANGS)
+        return Step(Action.WAIT, min(self._read_at, self._first_at + timing.TURN_WITHIN))

@@ -1,0 +1,127 @@
+"""What one ``campaign()`` works on, and the lease that a client's candidacies rest on.
+
+Whatever a campaign may leave on the server hangs on ``Session.lease``, which is tainted from the
+moment a request is about to leave that may write under it. A front-end that ends a campaign in any
+other way than by a leadership drops a tainted lease: it is revoked, and the key goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import errors
+from ..types import LostReason
+from .effects import Fact, Word
+from .host import Host
+from .lease import LeaseClock
+from .link import Link
+
+
+class Session:
+    """The lease that a client's candidacies and leaderships rest on.
+
+    Attributes:
+        lease: The present lease, None before the first campaign and after one was dropped.
+        resume: A lease that a predecessor left, to be taken up by the first campaign.
+    """
+
+    def __init__(self, link: Link, host: Host, ttl: int, resume: int | None) -> None:
+        self.ttl = ttl
+        self.lease: LeaseClock | None = None
+        self.resume = resume
+        self._link = link
+        self._host = host
+
+    def adopt(self, lease: LeaseClock) -> None:
+        """From now on the lease is ours, and renewed."""
+        self.lease = lease
+        self._host.keep(lease)
+
+    def drop(self) -> None:
+        """The lease is not to be used again."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            self._host.retire(lease)
+
+    def drop_tainted(self) -> bool:
+        """A campaign ended without a leadership: drops what it may have left; True if anything."""
+        lease = self.lease
+        if lease is None or not (lease.tainted or not lease.ttl):
+            return False
+        self.drop()
+        return True
+
+
+class Candidate:
+    """What one ``campaign()`` works on.
+
+    Attributes:
+        reached: True once etcd has answered anything.
+        stood: True once the key of the present candidacy was seen.
+        clean: True after a win that left no request under way which may write under the lease.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        host: Host,
+        session: Session,
+        *,
+        name: bytes,
+        value: bytes,
+        via: str,
+        timeout: float | None,
+        tell: Callable[[Fact], None],
+    ) -> None:
+        self.link = link
+        self.host = host
+        self.session = session
+        self.name = name
+        self.value = value
+        self.via = via
+        self.tell = tell
+        now = link.clock()
+        self.timeout = timeout
+        self.gives_up_at = float("inf") if not timeout else now + timeout
+        self.unavailable_at = now + link.timeout
+        self.reached = False
+        self.stood = False
+        self.clean = False
+
+    @property
+    def patient(self) -> bool:
+        """False for ``timeout=0``: elected at once or not at all."""
+        return self.timeout != 0
+
+    def deadline(self) -> float:
+        """Until when a call before the key stands may take."""
+        return min(self.gives_up_at, self.unavailable_at)
+
+    def started(self) -> None:
+        """Its turn has come (a campaign may have run before it): the time to connect starts now."""
+        self.unavailable_at = self.link.clock() + self.link.timeout
+
+    def check_time(self) -> None:
+        """Raises CampaignTimeout when the time is up."""
+        if self.link.clock() >= self.gives_up_at:
+            raise self.timed_out()
+
+    def timed_out(self) -> errors.CampaignTimeout:
+        """The error for it."""
+        if not self.patient:
+            return errors.CampaignTimeout(f"not elected in {self.name!r} at once")
+        return errors.CampaignTimeout(f"not elected in {self.name!r} within {self.timeout} s")
+
+    def expired(self, lease: LeaseClock) -> errors.SessionExpired:
+        """The error for a lease that ended while we waited."""
+        return errors.SessionExpired(
+            f"lease {lease.lease_id:x} ended while campaigning in {self.name!r}",
+            lease_id=lease.lease_id,
+            reason=LostReason.SESSION_EXPIRED,
+        )
+
+    def stopped(self, word: Word) -> errors.ElectionError:
+        """The error for a word from outside."""
+        if word is Word.CANCELLED:
+            return errors.CampaignCancelled()
+        return errors.ClientClosed()

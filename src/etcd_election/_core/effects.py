@@ -1,0 +1,161 @@
+"""The contract between plans and the front-ends that carry them out.
+
+A plan is a generator. It yields one effect at a time and is sent what came of it:
+
+========= ============================================================ ==========================
+effect    what the front-end does                                      what it sends back
+========= ============================================================ ==========================
+Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure
+Sleep     nothing, for so long                                         None
+Receive   waits for the next fact in the plan's inbox, at most so long the fact, or None
+Watch     tells the inbox about exactly these keys from now on         None, at once
+Open      starts the plan's one long call; its end comes as a fact     None, at once
+Shut      cancels the long call; no fact of it arrives afterwards      None, at once
+========= ============================================================ ==========================
+
+A plan never blocks, never catches ``GeneratorExit`` and leaves no duty of its own behind: whatever
+may remain on the server it has written down in the state object it works on before it yields.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from ..pb import kv_pb2
+from .method import Method
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Invoke:
+    """One unary call on one endpoint."""
+
+    endpoint: int
+    method: Method
+    request: Message
+    timeout: float
+    metadata: Metadata
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Let time pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Receive:
+    """Wait for a fact; ``seconds`` is never longer than a third of a lease's ttl."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Replace the set of watched keys."""
+
+    keys: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class Open:
+    """Start a Campaign (``Ended`` follows) or an Observe (``Observed`` ..., then ``Ended``)."""
+
+    endpoint: int
+    method: Method
+    request: Message
+    metadata: Metadata
+
+
+@dataclass(frozen=True)
+class Shut:
+    """Cancel the long call, if one is open."""
+
+
+Effect = Invoke | Sleep | Receive | Watch | Open | Shut
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that brought no response.
+
+    Attributes:
+        code: The name of the gRPC status code.
+        details: The text that came with it.
+        cause: The exception of the gRPC library, to be chained to ours.
+    """
+
+    code: str
+    details: str
+    cause: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The long call is over: the response (None after a stream's end with OK) or a failure."""
+
+    reply: Message | Failure | None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A message of the Observe stream."""
+
+    response: Message
+
+
+@dataclass(frozen=True)
+class WatchStands:
+    """From ``revision`` on, changes of ``key`` will be told; what is older must be read."""
+
+    key: bytes
+    revision: int
+
+
+@dataclass(frozen=True)
+class WatchBroken:
+    """Changes of ``key`` may be missed until the watch stands again."""
+
+    key: bytes
+
+
+@dataclass(frozen=True)
+class KeyPut:
+    """The key was written."""
+
+    kv: kv_pb2.KeyValue
+
+
+@dataclass(frozen=True)
+class KeyGone:
+    """The key was deleted at ``revision``."""
+
+    key: bytes
+    revision: int
+
+
+@dataclass(frozen=True)
+class LeaseEnded:
+    """A lease is no longer believed in; which one, and whether it still matters, is to be asked."""
+
+
+class Word(enum.Enum):
+    """What others want of a plan. A word ends the wait for a call or a pause, too."""
+
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+    TURN = "turn"
+    STOP = "stop"
+
+
+Fact = Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Word
+
+T = TypeVar("T")
+Plan = Generator[Effect, Any, T]

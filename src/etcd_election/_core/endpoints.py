@@ -1,0 +1,139 @@
+"""Where etcd is, and which endpoint to try next.
+
+``parse`` reads endpoints as etcdctl does. ``EndpointRing`` remembers which of them worked: it stays
+with one that works, leaves one that failed for the one whose failure is longest ago, and does not
+suspect an endpoint on which something has succeeded since the failed call was sent (a call that was
+starved says nothing about its endpoint).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}\Z")
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of etcd.
+
+    Attributes:
+        host: A DNS name or an IP address, IPv6 without brackets.
+        port: 1 to 65535.
+        tls: True for ``https``.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def target(self) -> str:
+        """``host:port``, as gRPC takes it and as it is shown to people."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse(endpoints: object) -> tuple[Endpoint, ...]:
+    """Reads one string (a comma list is fine) or a sequence of strings.
+
+    Raises:
+        TypeError: Something else was given.
+        ValueError: There is none, or one is not ``[http[s]://]host:port``.
+    """
+    if isinstance(endpoints, str):
+        texts = endpoints.split(",")
+    elif isinstance(endpoints, Sequence) and not isinstance(endpoints, (bytes, bytearray)):
+        texts = []
+        for entry in endpoints:
+            if not isinstance(entry, str):
+                raise TypeError(f"endpoints must be strings, not {type(entry).__name__}")
+            texts.extend(entry.split(","))
+    else:
+        raise TypeError(
+            f"endpoints must be a string or a sequence of strings, not {type(endpoints).__name__}"
+        )
+    if not texts:
+        raise ValueError("endpoints must name at least one endpoint")
+    return tuple(dict.fromkeys(_one(text.strip()) for text in texts))
+
+
+def _one(text: str) -> Endpoint:
+    scheme, separator, rest = text.rpartition("://")
+    if separator and scheme not in ("http", "https"):
+        raise ValueError(f"endpoints: {text!r} has a scheme other than http and https")
+    rest = rest.removesuffix("/")
+    host, separator, port_text = rest.rpartition(":")
+    if not separator or not host or not re.fullmatch("[0-9]{1,9}", port_text):
+        raise ValueError(f"endpoints: {text!r} is not host:port")
+    port = int(port_text)
+    if not 0 < port <= _MAX_PORT:
+        raise ValueError(f"endpoints: {text!r} has a port outside 1 to {_MAX_PORT}")
+    return Endpoint(_host(host, text), port, scheme == "https")
+
+
+def _host(host: str, text: str) -> str:
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(host[1:-1]))
+        except ValueError:
+            raise ValueError(f"endpoints: {text!r} has no IPv6 address in its brackets") from None
+    if not _HOST.match(host):
+        raise ValueError(f"endpoints: {text!r} is not host:port (IPv6 addresses need brackets)")
+    return host
+
+
+class EndpointRing:
+    """Picks the endpoint for the next attempt. Thread-safe."""
+
+    def __init__(self, size: int) -> None:
+        self._lock = threading.Lock()
+        self._failed_at: list[float | None] = [None] * size
+        self._worked_at = [float("-inf")] * size
+        self._current = 0
+
+    def __len__(self) -> int:
+        return len(self._failed_at)
+
+    def pick(self) -> int:
+        """The endpoint in use, or, while it is suspected, the one whose failure is oldest."""
+        with self._lock:
+            if self._failed_at[self._current] is not None:
+                self._current = min(
+                    range(len(self._failed_at)),
+                    key=lambda i: (self._failed_at[i] or float("-inf"), i),
+                )
+            return self._current
+
+    def other(self, than: int) -> int:
+        """Another endpoint than ``than``, the least suspected one; the same if there is but one."""
+        with self._lock:
+            others = [i for i in range(len(self._failed_at)) if i != than]
+            if not others:
+                return than
+            return min(others, key=lambda i: (self._failed_at[i] or float("-inf"), i))
+
+    def worked(self, endpoint: int, at: float) -> None:
+        """A call on this endpoint was answered."""
+        with self._lock:
+            self._worked_at[endpoint] = max(self._worked_at[endpoint], at)
+            self._failed_at[endpoint] = None
+
+    def failed(self, endpoint: int, sent_at: float, at: float) -> bool:
+        """A call sent at ``sent_at`` was not answered; True if the endpoint is suspected for it."""
+        with self._lock:
+            if self._worked_at[endpoint] >= sent_at:
+                return False
+            self._failed_at[endpoint] = at
+            return True
+
+    def fresh(self, endpoint: int) -> bool:
+        """True while nothing has succeeded on this endpoint since it was last suspected."""
+        with self._lock:
+            never = self._worked_at[endpoint] == float("-inf")
+            return never or self._failed_at[endpoint] is not None

@@ -1,0 +1,131 @@
+"""Watches: who wants to hear about which key, and what etcd's watch stream says.
+
+All keys of a connection share one stream. A watch always starts "from now": when it stands, whoever
+wants it reads the key (what happened before is in that read, what happens after comes as a fact). A
+start at a past revision would need no read but falls into the server's catch-up, every 100 ms, and
+can be compacted; so a compaction, like any end of the stream, only means to start again.
+
+Watch ids are ours, from 1: a refused create answers with -1 on etcd 3.4 and our id on 3.5.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ..pb import rpc_pb2
+from .effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
+
+Sink = Callable[[Fact], None]
+
+_DELETE = 1
+
+
+class _Watch:
+    """One watched key on the present stream."""
+
+    def __init__(self, watch_id: int) -> None:
+        self.watch_id = watch_id
+        self.stands_at: int | None = None
+        self.sinks: list[Sink] = []
+
+
+class WatchBook:
+    """The bookkeeping of one watch stream. Thread-safe; sinks must be quick."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: dict[bytes, _Watch] = {}
+        self._keys: dict[int, bytes] = {}
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def add(self, key: bytes, sink: Sink) -> rpc_pb2.WatchRequest | None:
+        """Registers a sink; returns the request to send, None if the key is watched already."""
+        with self._lock:
+            watch = self._watches.get(key)
+            if watch is not None:
+                watch.sinks.append(sink)
+                if watch.stands_at is not None:
+                    sink(WatchStands(key, watch.stands_at))
+                return None
+            watch = self._watches[key] = self._new(key)
+            watch.sinks.append(sink)
+            return self._create(key, watch)
+
+    def remove(self, key: bytes, sink: Sink) -> rpc_pb2.WatchRequest | None:
+        """Takes a sink out; returns the request to send when it was the key's last."""
+        with self._lock:
+            watch = self._watches.get(key)
+            if watch is None or sink not in watch.sinks:
+                return None
+            watch.sinks.remove(sink)
+            if watch.sinks:
+                return None
+            del self._watches[key]
+            self._keys.pop(watch.watch_id, None)
+            cancel = rpc_pb2.WatchCancelRequest(watch_id=watch.watch_id)
+            return rpc_pb2.WatchRequest(cancel_request=cancel)
+
+    def restart(self) -> list[rpc_pb2.WatchRequest]:
+        """A new stream begins: returns what to send on it."""
+        with self._lock:
+            self._keys.clear()
+            return [self._create(key, self._renew(key)) for key in list(self._watches)]
+
+    def broken(self) -> None:
+        """The stream ended: nobody hears anything until it is restarted."""
+        with self._lock:
+            for key, watch in self._watches.items():
+                watch.stands_at = None
+                for sink in watch.sinks:
+                    sink(WatchBroken(key))
+
+    def response(self, response: rpc_pb2.WatchResponse) -> rpc_pb2.WatchRequest | None:
+        """Passes on what a response says; returns the request to send if a watch must begin anew.
+
+        A watch that etcd refused (no permission) is not asked for again on this stream: whoever
+        wants it is told that it is broken, and has its beat.
+        """
+        with self._lock:
+            key = self._keys.get(response.watch_id)
+            if key is None:
+                return None
+            watch = self._watches[key]
+            if response.canceled:
+                del self._keys[response.watch_id]
+                watch.stands_at = None
+                self._tell(watch, WatchBroken(key))
+                return None if response.created else self._create(key, self._renew(key))
+            if response.created:
+                watch.stands_at = response.header.revision
+                self._tell(watch, WatchStands(key, response.header.revision))
+            for event in response.events:
+                if event.type == _DELETE:
+                    self._tell(watch, KeyGone(key, event.kv.mod_revision))
+                else:
+                    self._tell(watch, KeyPut(event.kv))
+            return None
+
+    def _renew(self, key: bytes) -> _Watch:
+        fresh = self._new(key)
+        fresh.sinks = self._watches[key].sinks
+        self._watches[key] = fresh
+        return fresh
+
+    def _new(self, key: bytes) -> _Watch:
+        self._last_id += 1
+        self._keys[self._last_id] = key
+        return _Watch(self._last_id)
+
+    @staticmethod
+    def _create(key: bytes, watch: _Watch) -> rpc_pb2.WatchRequest:
+        create = rpc_pb2.WatchCreateRequest(key=key, watch_id=watch.watch_id)
+        return rpc_pb2.WatchRequest(create_request=create)
+
+    @staticmethod
+    def _tell(watch: _Watch, fact: Fact) -> None:
+        for sink in watch.sinks:
+            sink(fact)

@@ -1,0 +1,139 @@
+"""What all plans of one connection share: where to call, with what, and what has been learnt."""
+
+from __future__ import annotations
+
+import logging
+import random as random_module
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from ..types import LostReason
+from . import timing
+from .budget import Stagger, WaitBudget
+from .cluster import ClusterWatch, Header
+from .effects import Metadata
+from .endpoints import Endpoint, EndpointRing
+from .lease import LeaseClock
+from .method import Method
+from .token import TokenSlot
+
+logger = logging.getLogger("etcd_election")
+
+_REQUIRE_LEADER = ("hasleader", "true")
+"""Makes a member without a raft leader say so in 5 ms instead of hanging."""
+
+
+class Link:
+    """The state of a connection. Thread-safe.
+
+    Attributes:
+        endpoints: The addresses, by the numbers that effects use.
+        timeout: What one operation may take in all, in seconds.
+        clock: Goes on while the machine sleeps.
+        random: Uniform in [0, 1).
+        credentials: User and password, or None.
+        latency: What an answered call takes, smoothed, in seconds.
+        ages: Per endpoint, grows when its connections are to be made anew.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        timeout: float = timing.DEFAULT_TIMEOUT,
+        clock: timing.Clock = timing.system_clock,
+        random: timing.Random = random_module.random,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        self.endpoints = tuple(endpoints)
+        self.timeout = timeout
+        self.clock = clock
+        self.random = random
+        self.credentials = credentials
+        self.ring = EndpointRing(len(self.endpoints))
+        self.tokens = TokenSlot()
+        self.cluster = ClusterWatch()
+        self.waits = WaitBudget(timing.MAX_WAITS)
+        self.stagger = Stagger(timing.STAGGER)
+        self.latency = 0.0
+        self.ages = [0] * len(self.endpoints)
+        self._lock = threading.Lock()
+        self._leases: weakref.WeakSet[LeaseClock] = weakref.WeakSet()
+        self._lease_ids: set[int] = set()
+        self._warned: set[bytes] = set()
+
+    def metadata(self) -> tuple[Metadata, int]:
+        """What goes with every call, and the generation of the token in it."""
+        token, generation = self.tokens.current()
+        if token is None:
+            return (_REQUIRE_LEADER,), generation
+        return (_REQUIRE_LEADER, ("token", token)), generation
+
+    def answered(
+        self, endpoint: int, method: Method, response: Any, sent_at: float, floor: int
+    ) -> None:
+        """Learns from a response: endpoint, latency, cluster."""
+        now = self.clock()
+        self.ring.worked(endpoint, now)
+        took = now - sent_at
+        self.latency = took if not self.latency else self.latency + (took - self.latency) / 8
+        header: Header = response.header
+        self.saw(header, floor=floor if method.linearizable else None)
+
+    def unanswered(self, endpoint: int, sent_at: float, *, reached: bool) -> None:
+        """A call brought no answer; a suspected connection that stands is made anew."""
+        if self.ring.failed(endpoint, sent_at, self.clock()) and reached:
+            self.ages[endpoint] += 1
+
+    def saw(self, header: Header, *, floor: int | None) -> None:
+        """Looks at a header; another cluster ends every lease of this connection."""
+        if not self.cluster.saw(header, floor=floor):
+            return
+        with self._lock:
+            leases = list(self._leases)
+        logger.warning(
+            "another etcd cluster, or a restored backup, answers at %s: all leaderships end",
+            ", ".join(endpoint.target for endpoint in self.endpoints),
+        )
+        for lease in leases:
+            lease.end(LostReason.CLUSTER_CHANGED)
+
+    def new_lease(self, lease_id: int | None = None) -> LeaseClock:
+        """A clock for a lease of this number, or of a fresh random one (63 bits, never 0)."""
+        if lease_id is None:
+            lease_id = 1 + int(self.random() * (1 << 31)) << 32 | int(self.random() * (1 << 32))
+            lease_id &= (1 << 63) - 1
+        lease = LeaseClock(lease_id, clock=self.clock)
+        with self._lock:
+            self._leases.add(lease)
+        return lease
+
+    def claim(self, lease_id: int) -> bool:
+        """Marks a lease as used by a client of this connection; False if it is already."""
+        with self._lock:
+            if lease_id in self._lease_ids:
+                return False
+            self._lease_ids.add(lease_id)
+            return True
+
+    def release(self, lease_id: int) -> None:
+        """The lease is no longer used by a client of this connection."""
+        with self._lock:
+            self._lease_ids.discard(lease_id)
+
+    def warn_foreign(self, name: bytes, key: bytes) -> None:
+        """Says once per election that a key in its queue is not a candidate's."""
+        with self._lock:
+            if name in self._warned:
+                return
+            self._warned.add(name)
+        logger.warning(
+            "key %r stands in the queue of election %r but is no candidate's: an election owns "
+            "every key under its name and a slash, those of an election %r too; "
+            "such a key leads when it is the oldest",
+            key,
+            name,
+            name + b"/...",
+        )

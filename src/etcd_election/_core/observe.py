@@ -1,0 +1,66 @@
+"""The order of an election's leaders, over any number of sources and reconnects.
+
+Leaders follow each other by the create revision of their keys, and one leader's values by their
+modification revision; that order needs no clock and no source that is complete. A vacancy read at
+revision R comes after every leader whose key is older than R, before every one that is younger.
+
+Not guaranteed: that every leader is seen. One of a millisecond may be missed; the latest never is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ..types import Leader
+
+_Position = tuple[int, float]
+_FIRST: _Position = (-1, 0.0)
+
+
+class ObserveCursor:
+    """Keeps the newest state of one election. Thread-safe.
+
+    Args:
+        on_news: Called after every change, on the thread that brought it.
+    """
+
+    def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._position = _FIRST
+        self._state: Leader | None = None
+        self._number = 0
+
+    def leader(self, leader: Leader, generation: int = 0) -> bool:
+        """A source saw this leader; True if that is news."""
+        return self._advance((leader.token, leader.mod_revision), leader, generation)
+
+    def vacancy(self, revision: int, generation: int = 0) -> bool:
+        """A source saw at ``revision`` that nobody leads; True if that is news."""
+        with self._lock:
+            vacant = self._number > 0 and self._state is None
+            seen = self._state.mod_revision if self._state else -1
+            if generation == self._generation and (vacant or revision <= seen):
+                return False
+        return self._advance((revision, float("inf")), None, generation)
+
+    def _advance(self, position: _Position, state: Leader | None, generation: int) -> bool:
+        """``generation`` counts clusters: in another one, revisions begin anew."""
+        with self._lock:
+            if generation < self._generation:
+                return False
+            if generation > self._generation:
+                self._generation, self._position = generation, _FIRST
+            if position <= self._position:
+                return False
+            self._position, self._state = position, state
+            self._number += 1
+        self._on_news()
+        return True
+
+    def latest(self) -> tuple[int, Leader | None]:
+        """The number of the newest state (0: none was seen yet) and the state, None if vacant."""
+        with self._lock:
+            return self._number, self._state

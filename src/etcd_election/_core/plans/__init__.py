@@ -1,0 +1,1 @@
+"""Sequences of calls, written once and carried out by both front-ends (see ``effects``)."""

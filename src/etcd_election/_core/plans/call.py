@@ -1,0 +1,220 @@
+"""One call to etcd: endpoint after endpoint, in short attempts, until it is answered or time is up.
+
+Idempotent calls are repeated after every failure that another endpoint or moment may mend. Others
+are sent again only if they surely never left; where that is not sure, the error says
+``maybe_applied``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+
+from ... import errors
+from ...pb import rpc_pb2
+from .. import status, timing
+from ..effects import Effect, Failure, Invoke, Plan, Sleep, Word
+from ..link import Link
+from ..method import Method
+from ..status import Meaning
+
+_AT_ONCE = 0.05
+"""A failure that came faster says nothing about a wait: the next round must not hammer."""
+_TOKEN_POLL = 0.02
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error, and it never leaves this package
+    """A word arrived for the plan while it waited for something else."""
+
+    def __init__(self, word: Word) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, when its request was sent, where and at which attempt (from 0) it came."""
+
+    message: Any
+    sent_at: float
+    endpoint: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What etcd answered instead of a response; ``attempt`` counts from 0."""
+
+    meaning: Meaning
+    failure: Failure
+    attempt: int
+
+
+class _Attempts:
+    """What has been tried for one operation."""
+
+    def __init__(self, link: Link, operation: str) -> None:
+        self._link = link
+        self._operation = operation
+        self._said: dict[int, Failure] = {}
+        self._tried_since_pause: set[int] = set()
+        self._rounds = 0
+        self._sent = False
+        self._started_at = link.clock()
+        self.count = 0
+        self.last_endpoint: int | None = None
+
+    def endpoint(self) -> int:
+        """Where to go next: never twice in a row to the same, if there is another."""
+        ring = self._link.ring
+        picked = ring.pick()
+        return ring.other(picked) if picked == self.last_endpoint else picked
+
+    def failed(self, endpoint: int, failure: Failure, sent_at: float) -> float:
+        """Notes a failure; returns the pause before the next attempt."""
+        now = self._link.clock()
+        reached = status.meaning(failure) is Meaning.SILENT
+        self._link.unanswered(endpoint, sent_at, reached=reached)
+        self._said[endpoint] = failure
+        self._sent = self._sent or status.meaning(failure) is not Meaning.UNREACHED
+        self._tried_since_pause.add(endpoint)
+        self.last_endpoint = endpoint
+        self.count += 1
+        everywhere = len(self._tried_since_pause) == len(self._link.endpoints)
+        if not everywhere or now - sent_at > _AT_ONCE:
+            return 0.0
+        self._tried_since_pause.clear()
+        self._rounds += 1
+        return timing.round_delay(self._rounds, self._link.random)
+
+    def given_up(self) -> errors.Unavailable:
+        """Time is up."""
+        link = self._link
+        attempts = tuple(
+            f"{endpoint.target}: {self._said[i].details or self._said[i].code}"
+            if i in self._said
+            else f"{endpoint.target}: not tried"
+            for i, endpoint in enumerate(link.endpoints)
+        )
+        last = None if self.last_endpoint is None else self._said[self.last_endpoint]
+        error = errors.Unavailable(
+            f"{self._operation}: etcd did not answer within "
+            f"{max(0.0, link.clock() - self._started_at):.2f} s ({'; '.join(attempts)})",
+            code=last.code if last else "UNAVAILABLE",
+            details=last.details if last else "",
+            maybe_applied=self._sent,
+            attempts=attempts,
+        )
+        error.__cause__ = last.cause if last else None
+        return error
+
+
+def ask(
+    link: Link,
+    operation: str,
+    method: Method,
+    request: Message,
+    *,
+    deadline: float,
+    idempotent: bool = True,
+) -> Plan[Answer | Refusal]:
+    """Makes a call; a refusal that no repetition can mend is returned.
+
+    Raises:
+        Unavailable: Nobody answered by ``deadline``.
+        EtcdError: The call is not idempotent and may have been carried out.
+    """
+    attempts = _Attempts(link, operation)
+    refreshed = False
+    while True:
+        yield from authenticate(link, deadline)
+        now = link.clock()
+        if now >= deadline:
+            raise attempts.given_up()
+        endpoint = attempts.endpoint()
+        timeout = deadline - now
+        if idempotent:
+            patience = timing.patience(attempts.count, link.latency)
+            fresh = timing.CONNECTING if link.ring.fresh(endpoint) and not attempts.count else 0.0
+            timeout = min(timeout, patience + fresh)
+        metadata, generation = link.metadata()
+        floor = link.cluster.revision
+        reply = yield from _interruptible(Invoke(endpoint, method, request, timeout, metadata))
+        if not isinstance(reply, Failure):
+            link.answered(endpoint, method, reply, now, floor)
+            return Answer(reply, now, endpoint, attempts.count)
+        meant = status.meaning(reply)
+        if meant is Meaning.TOKEN_REFUSED and link.credentials and not refreshed:
+            link.tokens.refused(generation)
+            refreshed = True
+            continue
+        if meant not in status.RETRIED:
+            link.ring.worked(endpoint, link.clock())
+            return Refusal(meant, reply, attempts.count)
+        if not idempotent and meant is not Meaning.UNREACHED:
+            raise status.error(operation, reply, maybe_applied=True)
+        pause = attempts.failed(endpoint, reply, now)
+        if pause:
+            yield from _interruptible(Sleep(min(pause, max(0.0, deadline - link.clock()))))
+
+
+def call(
+    link: Link,
+    operation: str,
+    method: Method,
+    request: Message,
+    *,
+    deadline: float,
+    idempotent: bool = True,
+) -> Plan[Answer]:
+    """Makes a call whose refusal is an error.
+
+    Raises:
+        Unavailable: Nobody answered by ``deadline``.
+        EtcdError: Etcd refused, as the class of the error says.
+    """
+    answer = yield from ask(
+        link, operation, method, request, deadline=deadline, idempotent=idempotent
+    )
+    if isinstance(answer, Refusal):
+        raise status.error(operation, answer.failure)
+    return answer
+
+
+def authenticate(link: Link, deadline: float) -> Plan[None]:
+    """Sees to it that there is a token, if there is a user. One plan fetches it, others wait."""
+    if link.credentials is None:
+        return
+    while link.tokens.current()[0] is None and link.clock() < deadline:
+        if not link.tokens.begin():
+            yield from _interruptible(Sleep(_TOKEN_POLL))
+            continue
+        fetched = False
+        try:
+            user, password = link.credentials
+            request = rpc_pb2.AuthenticateRequest(name=user, password=password)
+            endpoint = link.ring.pick()
+            now = link.clock()
+            timeout = min(deadline - now, timing.CONNECTING + timing.patience(2, link.latency))
+            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, ())
+            reply = yield from _interruptible(effect)
+            if not isinstance(reply, Failure):
+                link.tokens.renewed(reply.token)
+                fetched = True
+            elif status.meaning(reply) not in status.RETRIED:
+                raise status.error("authenticate", reply)
+            else:
+                link.unanswered(endpoint, now, reached=True)
+        finally:
+            if not fetched:
+                link.tokens.failed()
+
+
+def _interruptible(effect: Effect) -> Generator[Effect, Any, Any]:
+    reply = yield effect
+    if isinstance(reply, Word):
+        raise Interrupted(reply)
+    return reply

@@ -1,0 +1,425 @@
+"""From a value to a verified leadership.
+
+One campaign may take several candidacies: a key that vanished, a call that broke or a member whose
+Election service hangs ends a candidacy, not the campaign. Each candidacy has a lease; one whose
+Campaign call was given up, or broke, is revoked and never used again, for the server's clean-up
+after that call would delete the key of the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NoReturn
+
+from ... import errors
+from ...pb import rpc_pb2, v3election_pb2
+from ...types import LostReason
+from .. import status, timing
+from ..candidate import Candidate
+from ..candidacy import Action, Candidacy
+from ..effects import Ended, Failure, LeaseEnded, Open, Plan, Receive, Shut, Watch, Word
+from ..leadership import LeadershipState
+from ..lease import LeaseClock
+from ..link import Link
+from ..method import Method
+from ..standing import (
+    Standing,
+    candidate_key,
+    created_at,
+    found,
+    is_candidate_key,
+    joining,
+    one,
+    queue,
+    reading,
+)
+from ..status import Meaning
+from . import leading, session
+from .call import Interrupted, Refusal, ask, call
+
+logger = logging.getLogger("etcd_election")
+
+_TURN_POLL = 60.0
+
+
+class _CandidacyOver(Exception):  # noqa: N818 - not an error: the campaign goes on
+    """This candidacy brings nothing any more."""
+
+    def __init__(self, action: Action, *, sent: bool = True) -> None:
+        super().__init__(action)
+        self.action = action
+        self.sent = sent
+
+
+def wait_turn(link: Link, gives_up_at: float) -> Plan[bool]:
+    """Waits for what came before on the same client; False if the time is up."""
+    while True:
+        left = gives_up_at - link.clock()
+        fact = yield Receive(max(0.0, min(left, _TURN_POLL)))
+        if fact is Word.TURN:
+            return True
+        if isinstance(fact, Word):
+            raise Interrupted(fact)
+        if left <= 0:
+            return False
+
+
+def campaign(
+    candidate: Candidate, current: Callable[[], LeadershipState | None]
+) -> Plan[LeadershipState]:
+    """Campaigns until elected; when its turn comes while leading, proclaims instead.
+
+    Raises:
+        CampaignTimeout, CampaignCancelled, ClientClosed, SessionExpired: As the public method says.
+        EtcdError: The key never stood, or etcd refused for good.
+    """
+    try:
+        patience = candidate.gives_up_at if candidate.patient else float("-inf")
+        if not (yield from wait_turn(candidate.link, patience)):
+            raise candidate.timed_out()
+        candidate.started()
+        state = current()
+        if state is not None and state.held:
+            yield from leading.proclaim(
+                candidate.link, state, candidate.value, deadline=candidate.deadline()
+            )
+            if state.held:
+                return state
+        while True:
+            candidate.check_time()
+            if not candidate.patient:
+                yield from _look_first(candidate)
+            lease, fresh = yield from _lease(candidate)
+            try:
+                return (yield from _compete(candidate, lease, fresh))
+            except _CandidacyOver as over:
+                yield Shut()
+                yield Watch(frozenset())
+                if over.sent:
+                    yield from _leave(candidate, lease)
+    except Interrupted as interrupted:
+        raise candidate.stopped(interrupted.word) from None
+    except errors.Unavailable as error:
+        if candidate.reached and candidate.link.clock() >= candidate.gives_up_at:
+            raise candidate.timed_out() from error
+        raise
+
+
+def _look_first(candidate: Candidate) -> Plan[None]:
+    """With no time to wait, an election that somebody leads is not joined at all."""
+    link = candidate.link
+    request = queue(candidate.name, limit=1, keys_only=True)
+    answer = yield from call(
+        link, "campaign", Method.RANGE, request, deadline=candidate.unavailable_at
+    )
+    candidate.reached = True
+    lease_id = candidate.session.resume
+    if candidate.session.lease is not None:
+        lease_id = candidate.session.lease.lease_id
+    ours = candidate_key(candidate.name, lease_id or 0)
+    if any(kv.key != ours for kv in answer.message.kvs):
+        raise candidate.timed_out()
+
+
+def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
+    """A lease to campaign with: (lease, whether it was granted just now)."""
+    link, own = candidate.link, candidate.session
+    if own.resume is not None:
+        lease = link.new_lease(own.resume)
+        renewed = yield from session.renew(link, lease, deadline=candidate.deadline())
+        candidate.reached = True
+        own.resume = None
+        if not renewed:
+            raise errors.SessionExpired(
+                f"lease {lease.lease_id:x} does not exist (any more)",
+                lease_id=lease.lease_id,
+                reason=LostReason.SESSION_EXPIRED,
+            )
+        own.adopt(lease)
+        return lease, True
+    if own.lease is not None and own.lease.alive and not own.lease.tainted:
+        if own.lease.remaining() > own.lease.ttl / 2:
+            return own.lease, False
+        if (yield from session.renew(link, own.lease, deadline=candidate.deadline())):
+            return own.lease, False
+    own.drop()
+    lease = own.lease = link.new_lease()
+    try:
+        yield from session.grant(link, lease, own.ttl, deadline=candidate.deadline())
+    except errors.Unavailable as error:
+        if not error.maybe_applied:
+            own.lease = None
+        raise
+    candidate.reached = True
+    own.adopt(lease)
+    return lease, True
+
+
+def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[LeadershipState]:
+    """One candidacy, from joining the queue to a verified win."""
+    link = candidate.link
+    key = candidate_key(candidate.name, lease.lease_id)
+    endpoint = link.ring.pick()
+    in_call = candidate.via == "service" and link.waits.take(endpoint)
+    unheard = lease.when_ended(lambda: candidate.tell(LeaseEnded()))
+    try:
+        candidacy = Candidacy(
+            key=key, ttl=lease.ttl, now=link.clock(), random=link.random, waits_in_call=in_call
+        )
+        lease.tainted = True
+        repeated = False
+        if in_call:
+            request = v3election_pb2.CampaignRequest(
+                name=candidate.name, lease=lease.lease_id, value=candidate.value
+            )
+            metadata, _ = link.metadata()
+            yield Open(endpoint, Method.CAMPAIGN, request, metadata)
+        else:
+            standing, repeated = yield from _join(candidate, key, lease, fresh)
+            candidacy.read(standing, link.clock())
+        while True:
+            step = candidacy.next(link.clock())
+            if step.action is Action.WAIT:
+                yield from _wait(candidate, candidacy, lease, fresh, step.until)
+            elif step.action is Action.READ:
+                yield from _read(candidate, candidacy, lease)
+            elif step.action is Action.WON:
+                state = yield from _won(candidate, candidacy, lease)
+                if state is not None:
+                    # A Campaign that was answered writes no more.
+                    candidate.clean = in_call or not repeated
+                    return state
+            else:
+                _explain(candidate, step.action, endpoint)
+                raise _CandidacyOver(step.action)
+    finally:
+        unheard()
+        if in_call:
+            link.waits.give(endpoint)
+
+
+def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
+    """Says what the next candidacy is for, and lets it go about things differently."""
+    target = candidate.link.endpoints[endpoint].target
+    if action is Action.HANGS:
+        candidate.via = "kv"
+        logger.warning(
+            "the Election service of %s hangs (etcd issue 20716); it helps to restart that etcd. "
+            "The campaign in %r goes on without it",
+            target,
+            candidate.name,
+        )
+    elif action is Action.STUCK:
+        now = candidate.link.clock()
+        candidate.link.ring.failed(endpoint, now, now)
+        logger.info("no key within %s s of a Campaign on %s", timing.KEY_WITHIN, target)
+
+
+def _wait(
+    candidate: Candidate, candidacy: Candidacy, lease: LeaseClock, fresh: bool, until: float
+) -> Plan[None]:
+    """Waits for the next fact and passes it on."""
+    link = candidate.link
+    now = link.clock()
+    wakes_at = min(until, candidate.gives_up_at, now + lease.ttl / 3, now + lease.remaining())
+    if not candidate.stood:
+        wakes_at = min(wakes_at, candidate.unavailable_at)
+    fact = yield Receive(max(0.0, wakes_at - now))
+    if isinstance(fact, Word):
+        raise candidate.stopped(fact)
+    if isinstance(fact, Ended):
+        _ended(candidate, candidacy, lease, fresh, fact)
+    elif fact is not None:
+        candidacy.told(fact, link.clock())
+    if not lease.alive:
+        raise candidate.expired(lease)
+    candidate.check_time()
+    if not candidate.stood and link.clock() >= candidate.unavailable_at:
+        raise errors.Unavailable(
+            f"campaign: no key stands in {candidate.name!r} after {link.timeout} s"
+        )
+
+
+def _ended(
+    candidate: Candidate, candidacy: Candidacy, lease: LeaseClock, fresh: bool, fact: Ended
+) -> None:
+    """The Campaign call is over."""
+    now = candidate.link.clock()
+    if not isinstance(fact.reply, Failure):
+        candidate.reached = True
+        candidacy.call_ended(now)
+        return
+    meant = status.meaning(fact.reply)
+    if meant in status.BROKEN_OFF:
+        candidacy.call_broke()
+    elif meant is Meaning.LEASE_GONE:
+        _lease_gone(candidate, lease, fresh)
+    elif meant in (Meaning.COMPACTED, Meaning.BUSY, Meaning.TOKEN_REFUSED):
+        candidacy.call_ended(now)
+    else:
+        raise status.error("campaign", fact.reply)
+
+
+def _lease_gone(candidate: Candidate, lease: LeaseClock, fresh: bool) -> NoReturn:
+    """Etcd does not know the lease: one from before this campaign is replaced, once."""
+    lease.end(LostReason.SESSION_EXPIRED)
+    if fresh:
+        raise candidate.expired(lease)
+    raise _CandidacyOver(Action.REJOIN, sent=False)
+
+
+def _read(candidate: Candidate, candidacy: Candidacy, lease: LeaseClock) -> Plan[None]:
+    """Reads the queue, and watches what its answer makes worth watching."""
+    link = candidate.link
+    deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
+    if not candidate.stood:
+        deadline = min(deadline, candidate.unavailable_at)
+    try:
+        standing = yield from read_standing(
+            link, candidate.name, candidacy.key, candidacy.token, deadline=deadline
+        )
+    except errors.Unavailable:
+        if not candidate.stood:
+            raise
+        if not lease.alive:
+            raise candidate.expired(lease) from None
+        candidate.check_time()
+        candidacy.unread(link.clock())
+        return
+    candidate.reached = True
+    candidacy.read(standing, link.clock())
+    if standing.own is not None:
+        candidate.stood = True
+    yield from _stand(candidate, candidacy.key, standing)
+
+
+def _join(
+    candidate: Candidate, key: bytes, lease: LeaseClock, fresh: bool
+) -> Plan[tuple[Standing, bool]]:
+    """Joins the queue by a transaction: an uncontested win in one round trip.
+
+    The second value tells whether it was sent more than once: then the first may still land, even
+    when the key is gone again.
+    """
+    link = candidate.link
+    request = joining(candidate.name, key, candidate.value, lease.lease_id)
+    answer = yield from ask(link, "campaign", Method.TXN, request, deadline=candidate.deadline())
+    candidate.reached = True
+    if isinstance(answer, Refusal):
+        if answer.meaning is Meaning.LEASE_GONE:
+            _lease_gone(candidate, lease, fresh)
+        raise status.error("campaign", answer.failure)
+    candidate.stood = True
+    response: rpc_pb2.TxnResponse = answer.message
+    if response.succeeded:
+        kvs = found(response, 1)
+        before = kvs[1] if len(kvs) > 1 else None
+        standing = Standing(kvs[0] if kvs else None, before, response.header.revision)
+    else:
+        own = found(response, 0)
+        standing = yield from _rejoin_own(candidate, key, own[0].create_revision if own else 0)
+    yield from _stand(candidate, key, standing)
+    return standing, answer.attempt > 0
+
+
+def _stand(candidate: Candidate, key: bytes, standing: Standing) -> Plan[None]:
+    """Looks at who stands before us, and watches them."""
+    if standing.before is None:
+        return
+    if not is_candidate_key(candidate.name, standing.before.key):
+        candidate.link.warn_foreign(candidate.name, standing.before.key)
+    if not candidate.patient:
+        raise candidate.timed_out()
+    yield Watch(frozenset((key, standing.before.key)))
+
+
+def _rejoin_own(candidate: Candidate, key: bytes, token: int) -> Plan[Standing]:
+    """The key stands already (a predecessor's, or an answer was lost): give it our value."""
+    put = rpc_pb2.PutRequest(key=key, value=candidate.value, ignore_lease=True)
+    request = rpc_pb2.TxnRequest(
+        compare=[created_at(key, token)], success=[rpc_pb2.RequestOp(request_put=put)]
+    )
+    yield from call(
+        candidate.link, "campaign", Method.TXN, request, deadline=candidate.deadline()
+    )
+    return (
+        yield from read_standing(
+            candidate.link, candidate.name, key, token, deadline=candidate.deadline()
+        )
+    )
+
+
+def read_standing(
+    link: Link, name: bytes, key: bytes, token: int | None, *, deadline: float
+) -> Plan[Standing]:
+    """Reads a candidate's place: one transaction if its token is known, else up to two."""
+    if token is None:
+        head = queue(name, limit=1)
+        answer = yield from call(
+            link, "read the queue", Method.TXN, reading(one(key), head), deadline=deadline
+        )
+        own = found(answer.message, 0)
+        first = found(answer.message, 1)
+        revision = answer.message.header.revision
+        if not own or (first and first[0].key == key):
+            return Standing(own[0] if own else None, None, revision)
+        token = own[0].create_revision
+    just_before = queue(name, limit=1, below=token, newest_first=True, keys_only=True)
+    answer = yield from call(
+        link, "read the queue", Method.TXN, reading(one(key), just_before), deadline=deadline
+    )
+    own, before = found(answer.message, 0), found(answer.message, 1)
+    revision = answer.message.header.revision
+    if not own or own[0].create_revision != token:
+        return Standing(None, None, revision)
+    return Standing(own[0], before[0] if before else None, revision)
+
+
+def _won(
+    candidate: Candidate, candidacy: Candidacy, lease: LeaseClock
+) -> Plan[LeadershipState | None]:
+    """The last questions before a leadership is handed out; None: ask again after a renewal."""
+    link = candidate.link
+    standing = candidacy.standing
+    own = standing.own if standing else None
+    if own is None or own.lease != lease.lease_id:
+        raise _CandidacyOver(Action.REJOIN)
+    if not lease.alive:
+        raise candidate.expired(lease)
+    if lease.remaining() < timing.enough(lease.ttl):
+        deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
+        if not (yield from session.renew(link, lease, deadline=deadline)):
+            raise candidate.expired(lease)
+        candidacy.doubt(link.clock())
+        return None
+    return LeadershipState(
+        name=candidate.name,
+        key=candidacy.key,
+        token=own.create_revision,
+        value=own.value,
+        mod_revision=own.mod_revision,
+        lease=lease,
+    )
+
+
+def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
+    """Ends a candidacy so that nothing of it stands in the next one's way."""
+    link = candidate.link
+    deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
+    if not candidate.stood:
+        deadline = min(deadline, candidate.unavailable_at)
+    known = True
+    try:
+        known = yield from session.revoke(link, lease, deadline=deadline)
+    except errors.Unavailable:
+        if not candidate.stood:
+            raise
+        candidate.check_time()
+        raise candidate.expired(lease) from None
+    if not known:
+        raise candidate.expired(lease)
+    lease.end(LostReason.CLOSED)
+    candidate.session.lease = None
+    candidate.unavailable_at = link.clock() + max(link.timeout, candidate.session.ttl)
+    candidate.stood = False

@@ -1,0 +1,145 @@
+"""Following an election: the server's Observe, watched over by a watch on the leader and a beat.
+
+Observe alone is not enough: it never tells of a vacancy, skips leaders who follow each other
+quickly, and may end with status OK though nothing is over. So every end is only a reason to start
+again, a vacancy is read when the leader's key is gone, and every few seconds the queue is read.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ... import errors
+from ...pb import rpc_pb2, v3election_pb2
+from .. import timing
+from ..effects import (
+    Ended,
+    KeyGone,
+    KeyPut,
+    Observed,
+    Open,
+    Plan,
+    Receive,
+    Watch,
+    WatchStands,
+)
+from ..link import Link
+from ..method import Method
+from ..observe import ObserveCursor
+from ..standing import as_leader, is_candidate_key, queue
+from .call import call
+
+logger = logging.getLogger("etcd_election")
+
+_FATAL = (errors.AuthenticationFailed, errors.PermissionDenied)
+_REOPEN = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Following:
+    """What one followed election's plan knows."""
+
+    def __init__(self, link: Link, name: bytes, cursor: ObserveCursor, *, observes: bool) -> None:
+        self.link = link
+        self.name = name
+        self.cursor = cursor
+        self._observes = observes
+        self._endpoint: int | None = None
+        self._reopen_at = float("-inf")
+        self._failures = 0
+        self._read_at = float("-inf")
+        self._watched = b""
+
+    def follow(self) -> Plan[None]:
+        """Feeds the cursor for ever. Runs in the background.
+
+        Raises:
+            AuthenticationFailed, PermissionDenied: What cannot heal.
+        """
+        try:
+            while True:
+                now = self.link.clock()
+                if now >= self._read_at:
+                    yield from self._read()
+                elif self._observes and self._endpoint is None and now >= self._reopen_at:
+                    yield from self._open()
+                else:
+                    yield from self._receive(now)
+        finally:
+            self._give()
+
+    def _read(self) -> Plan[None]:
+        link = self.link
+        generation = link.cluster.generation
+        self._read_at = link.clock() + timing.OBSERVE_BEAT * (1 - link.random() / 10)
+        request = queue(self.name, limit=1)
+        try:
+            answer = yield from call(
+                link, "observe", Method.RANGE, request, deadline=link.clock() + link.timeout
+            )
+        except _FATAL:
+            raise
+        except errors.EtcdError as error:
+            logger.debug("election %r could not be read: %s", self.name, error)
+            self._read_at = link.clock() + _REOPEN[0]
+            return
+        response: rpc_pb2.RangeResponse = answer.message
+        # The read itself may have shown another cluster.
+        generation = max(generation, link.cluster.generation)
+        if not response.kvs:
+            self.cursor.vacancy(response.header.revision, generation)
+            return
+        head = response.kvs[0]
+        if not is_candidate_key(self.name, head.key):
+            link.warn_foreign(self.name, head.key)
+        self.cursor.leader(as_leader(self.name, head, response.header.revision), generation)
+        yield from self._watch(head.key)
+
+    def _watch(self, key: bytes) -> Plan[None]:
+        if key != self._watched:
+            self._watched = key
+            yield Watch(frozenset((key,)))
+
+    def _open(self) -> Plan[None]:
+        endpoint = self.link.ring.pick()
+        if not self.link.waits.take(endpoint):
+            # As many waits as one member bears: the watch and the beat do it alone.
+            self._reopen_at = self.link.clock() + _REOPEN[-1]
+            return
+        self._endpoint = endpoint
+        metadata, _ = self.link.metadata()
+        request = v3election_pb2.LeaderRequest(name=self.name)
+        yield Open(endpoint, Method.OBSERVE, request, metadata)
+
+    def _give(self) -> None:
+        if self._endpoint is not None:
+            self.link.waits.give(self._endpoint)
+            self._endpoint = None
+
+    def _receive(self, now: float) -> Plan[None]:
+        wakes_at = self._read_at
+        if self._observes and self._endpoint is None:
+            wakes_at = min(wakes_at, self._reopen_at)
+        fact = yield Receive(max(0.0, wakes_at - now))
+        if isinstance(fact, Observed):
+            self._failures = 0
+            response: v3election_pb2.LeaderResponse = fact.response  # type: ignore[assignment]
+            yield from self._seen(response)
+        elif isinstance(fact, Ended):
+            self._give()
+            pause = _REOPEN[min(self._failures, len(_REOPEN) - 1)]
+            self._failures += 1
+            now = self.link.clock()
+            self._reopen_at = now + pause * (0.75 + self.link.random() / 2)
+            # What happened since its last word is to be found by a read, not by the next stream.
+            self._read_at = now
+        elif isinstance(fact, KeyPut) and fact.kv.key == self._watched:
+            # A put may also create the key anew, behind others: then only a read knows who leads.
+            self._read_at = self.link.clock()
+        elif isinstance(fact, (KeyGone, WatchStands)) and fact.key == self._watched:
+            self._read_at = self.link.clock()
+
+    def _seen(self, response: v3election_pb2.LeaderResponse) -> Plan[None]:
+        self.link.saw(response.header, floor=None)
+        leader = as_leader(self.name, response.kv, response.header.revision)
+        self.cursor.leader(leader, self.link.cluster.generation)
+        yield from self._watch(leader.key)

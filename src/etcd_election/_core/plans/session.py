@@ -1,0 +1,108 @@
+"""The life of a lease: granted, renewed at every beat, revoked."""
+
+from __future__ import annotations
+
+import logging
+
+from ... import errors
+from ...pb import rpc_pb2
+from ...types import LostReason
+from .. import status, timing
+from ..effects import Plan, Receive
+from ..lease import LeaseClock
+from ..link import Link
+from ..method import Method
+from ..status import Meaning
+from .call import Answer, ask, call
+
+logger = logging.getLogger("etcd_election")
+
+_PAUSE = 0.05
+
+
+def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[None]:
+    """Grants a lease under a number of ours, which makes the grant repeatable.
+
+    Raises:
+        EtcdError: It could not be granted; the lease may exist all the same and is to be retired.
+    """
+    request = rpc_pb2.LeaseGrantRequest(ID=lease.lease_id, TTL=ttl)
+    answer = yield from ask(link, "grant a lease", Method.GRANT, request, deadline=deadline)
+    if isinstance(answer, Answer):
+        if answer.message.ID != lease.lease_id or answer.message.TTL <= 0:
+            raise errors.EtcdError("grant a lease: the answer makes no sense", maybe_applied=True)
+        lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
+    elif answer.meaning is Meaning.LEASE_EXISTS and answer.attempt:
+        # An earlier attempt was carried out and its answer lost. When it was sent counts for
+        # nothing: a renewal brings a deadline that is sure.
+        yield from renew(link, lease, deadline=deadline)
+    else:
+        raise status.error("grant a lease", answer.failure)
+
+
+def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
+    """Sends one keepalive, on whatever way answers; False if the lease has ended.
+
+    Raises:
+        EtcdError: Nobody answered by ``deadline``, or etcd refused.
+    """
+    request = rpc_pb2.LeaseKeepAliveRequest(ID=lease.lease_id)
+    while True:
+        answer = yield from call(
+            link, "renew the lease", Method.KEEPALIVE, request, deadline=deadline
+        )
+        if not link.cluster.stale_term(answer.message.header.raft_term):
+            return lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
+        link.ring.failed(answer.endpoint, link.clock(), link.clock())
+        yield Receive(_PAUSE)
+
+
+def keep(link: Link, lease: LeaseClock) -> Plan[None]:
+    """Renews a lease at every beat until it ends. Runs in the background."""
+    while lease.alive:
+        due_in = lease.next_beat(link.random) - link.clock()
+        if due_in > 0:
+            yield Receive(due_in)
+            continue
+        try:
+            yield from renew(link, lease, deadline=link.clock() + lease.remaining())
+        except errors.EtcdError as error:
+            logger.warning("lease %x could not be renewed: %s", lease.lease_id, error)
+            yield Receive(min(_PAUSE, lease.remaining()))
+    lease.settle()
+
+
+def revoke(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
+    """Revokes a lease and with it its keys; False if etcd did not know it (any more).
+
+    Raises:
+        EtcdError: Etcd did not confirm.
+    """
+    request = rpc_pb2.LeaseRevokeRequest(ID=lease.lease_id)
+    answer = yield from ask(link, "revoke the lease", Method.REVOKE, request, deadline=deadline)
+    if isinstance(answer, Answer):
+        return True
+    if answer.meaning is not Meaning.LEASE_GONE:
+        raise status.error("revoke the lease", answer.failure)
+    # After an attempt without an answer, the one that did it may have been ours.
+    return answer.attempt > 0
+
+
+def retire(link: Link, lease: LeaseClock) -> Plan[bool]:
+    """Revokes a lease, over and over until etcd confirms or it must have run out by itself.
+
+    Runs in the background, for a lease that nobody is to use again. True if etcd confirmed.
+    """
+    lease.end(LostReason.CLOSED)
+    until = link.clock() + lease.ttl + timing.RETIRE_AFTER
+    pause = _PAUSE
+    while (now := link.clock()) < until:
+        try:
+            yield from revoke(link, lease, deadline=min(until, now + link.timeout))
+        except errors.EtcdError as error:
+            logger.debug("lease %x is still to be revoked: %s", lease.lease_id, error)
+            yield Receive(pause)
+            pause = min(1.0, pause * 2)
+        else:
+            return True
+    return False

@@ -1,0 +1,95 @@
+"""All times that this library decides by, and where they come from.
+
+Durations are float seconds, a lease's ttl whole seconds. Instants are readings of a clock that goes
+on while the machine sleeps: a lease runs out during a suspend, and its holder must know.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+Random = Callable[[], float]
+"""Uniform in [0, 1)."""
+
+MIN_TTL = 2
+"""Etcd raises smaller ones to about its election timeout; 2 s is the floor with default settings."""
+MAX_TTL = 9_000_000_000
+"""Etcd answers OUT_OF_RANGE above."""
+DEFAULT_TTL = 15
+DEFAULT_TIMEOUT = 5.0
+
+CLEANUP = 2.0
+"""How long an operation that is given up may still take to remove what it left on the server."""
+RETIRE_AFTER = 30.0
+"""Etcd extends leases when its raft leader changes; so long past its end a lease is still revoked."""
+
+PATIENCE = (0.3, 0.5, 1.0, 1.0, 2.0)
+"""How long attempt 1, 2, ... of an idempotent call may take; the last one holds for all further."""
+STRETCH = 8.0
+"""No attempt is given less than so many times the latency that the cluster has shown."""
+CONNECTING = 1.0
+"""What the first attempt on a fresh connection gets on top."""
+ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""The pause after 1, 2, ... rounds in which every endpoint failed at once."""
+
+HEDGE = 0.3
+"""A keepalive unanswered for so long is also sent on another way."""
+SETTLE = 0.02
+"""A Campaign silent for so long is taken for contested, and the queue is read."""
+KEY_WITHIN = 1.0
+"""A Campaign whose key does not stand after so long hangs in raft (7 s were measured)."""
+TURN_WITHIN = 0.25
+"""First in the queue and the Campaign silent for so long: the Election service hangs."""
+OBSERVE_BEAT = 4.0
+"""How often an observed election is read besides: a silent Observe stream is mended so soon."""
+STAGGER = 0.003
+"""Waits are ended so far apart: many at once deadlock the server's Election service."""
+MAX_WAITS = 16
+"""Waits of one connection in the Election service of one member; some 30 can deadlock it."""
+MAX_CALLS = 16
+"""Unary calls that one connection has under way."""
+
+
+def _system_clock() -> Clock:
+    if sys.platform == "linux":
+        boottime = time.CLOCK_BOOTTIME
+        return lambda: time.clock_gettime(boottime)
+    if sys.platform == "darwin":
+        raw = time.CLOCK_MONOTONIC_RAW
+        return lambda: time.clock_gettime(raw)
+    return time.monotonic
+
+
+system_clock: Clock = _system_clock()
+"""CLOCK_BOOTTIME on Linux, CLOCK_MONOTONIC_RAW on macOS, ``time.monotonic`` elsewhere."""
+
+
+def margin(ttl: float) -> float:
+    """How long before the server's own deadline a lease is no longer believed in.
+
+    A tenth covers clocks whose rates differ by as much; 0.2 s is the floor.
+    """
+    return max(0.2, ttl / 10)
+
+
+def beat(ttl: float, random: Random) -> float:
+    """The time to the next renewal or check: a third of the ttl, up to a tenth of that earlier."""
+    return ttl / 3 * (1 - random() / 10)
+
+
+def enough(ttl: float) -> float:
+    """What must be left of a lease when a leadership is handed out."""
+    return ttl / 3
+
+
+def patience(attempt: int, latency: float) -> float:
+    """How long attempt number ``attempt`` (from 0) of an idempotent call may take."""
+    return max(PATIENCE[min(attempt, len(PATIENCE) - 1)], latency * STRETCH)
+
+
+def round_delay(rounds: int, random: Random) -> float:
+    """The pause after ``rounds`` (from 1) fruitless rounds over all endpoints, with jitter."""
+    return ROUND_DELAY[min(rounds, len(ROUND_DELAY)) - 1] * (0.75 + random() / 2)
