@@ -1,0 +1,40 @@
+"""How channels are set up, for both front-ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._core.method import Lane
+
+Options = tuple[tuple[str, Any], ...]
+
+_COMMON: Options = (
+    # A long queue passes 4 MiB.
+    ("grpc.max_receive_message_length", -1),
+    # Channels of the same target would share one connection otherwise.
+    ("grpc.use_local_subchannel_pool", 1),
+    # What is repeated, and where, is decided by our plans.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+
+_PINGS: Options = (
+    # Etcd answers pings below 5.0 s with GOAWAY too_many_pings. A frozen peer is noticed after 2 to
+    # 8 s (measured), so that a silent watch moves on.
+    ("grpc.keepalive_time_ms", 6000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+def channel_options(lane: Lane, further: Options) -> Options:
+    """The options of a channel.
+
+    Waits go without pings: an 11 s cut of the link cost a waiting candidate its key with pings, and
+    nothing without.
+    """
+    pings = () if lane is Lane.WAITS else _PINGS
+    return _COMMON + pings + further

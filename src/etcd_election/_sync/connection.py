@@ -1,0 +1,163 @@
+"""A connection to etcd, shared by any number of clients."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import errors
+from .._core import arguments, endpoints as addresses, timing
+from .._core.effects import Plan
+from .._core.link import Link
+from .._core.plans import reading
+from .._io.grpc_sync import Wire
+from .driver import Driver, Inbox, run
+from .engine import Engine
+from .hub import Hub
+
+if TYPE_CHECKING:
+    from .client import ElectionClient
+    from .feed import Feed
+
+T = TypeVar("T")
+
+
+class Machinery:
+    """What a connection works with once it is used: channels, watch stream, background."""
+
+    def __init__(self, link: Link, options: tuple[tuple[str, Any], ...]) -> None:
+        self.link = link
+        self.wire = Wire(link, options)
+        self.hub = Hub(link, self.wire)
+        self.engine = Engine(link, self.wire, self.hub)
+        self.process = os.getpid()
+
+    def run(self, plan: Plan[T]) -> T:
+        """Carries out a plan of calls on the calling thread."""
+        return run(self.wire, plan)
+
+    def driver(self, inbox: Inbox) -> Driver:
+        """Carries out plans that wait."""
+        return Driver(self.link, self.wire, self.hub, inbox)
+
+    def stop(self) -> None:
+        """Ends everything at once."""
+        self.engine.stop()
+        self.hub.stop()
+        self.wire.close()
+
+
+class Etcd:
+    """A connection to one etcd cluster. Nothing is sent before it is used.
+
+    Thread-safe, and shared by as many clients as you like. After a fork, the child must make its
+    own (one that was never used before the fork works in both).
+
+    Args:
+        endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
+            with a comma list as in etcdctl, or a sequence of strings.
+        timeout: What one operation may take in all, in seconds, retries included.
+        options: Further gRPC channel options, as (name, value) pairs.
+
+    Raises:
+        TypeError, ValueError: An argument is not as described; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] = "127.0.0.1:2379",
+        *,
+        timeout: float = timing.DEFAULT_TIMEOUT,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        parsed = addresses.parse(endpoints)
+        if any(endpoint.tls for endpoint in parsed):
+            raise ValueError("endpoints: https is not supported yet")
+        self._options = arguments.channel_options(options)
+        self._link = Link(parsed, timeout=arguments.seconds("timeout", timeout, positive=True))
+        self._lock = threading.Lock()
+        self._machinery: Machinery | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._closed = False
+        self._clients: weakref.WeakSet[ElectionClient] = weakref.WeakSet()
+        self._feeds: dict[bytes, Feed] = {}
+
+    def __repr__(self) -> str:
+        targets = ",".join(endpoint.target for endpoint in self._link.endpoints)
+        return f"<Etcd {targets}{' closed' if self._closed else ''}>"
+
+    def open(self) -> None:
+        """Checks that etcd answers.
+
+        Raises:
+            Unavailable: It does not within ``timeout``.
+            AuthenticationFailed: It wants to know who asks.
+            ClientClosed: This connection is closed.
+        """
+        self._open(None)
+
+    def _open(self, timeout: float | None) -> None:
+        link = self._link
+        patience = link.timeout if timeout is None else timeout
+        self._in_use().run(reading.check(link, deadline=link.clock() + patience))
+
+    def close(self) -> None:
+        """Closes its clients, then the connection. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            machinery, finalizer = self._machinery, self._finalizer
+            clients = list(self._clients)
+        if finalizer is not None:
+            finalizer.detach()
+        for client in clients:
+            client.close()
+        if machinery is not None and machinery.process == os.getpid():
+            machinery.engine.drain(timing.CLEANUP)
+            machinery.stop()
+
+    def __enter__(self) -> Etcd:
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _in_use(self, *, closing: bool = False) -> Machinery:
+        """What to work with, made at the first use."""
+        with self._lock:
+            if self._closed and not (closing and self._machinery):
+                raise errors.ClientClosed("the connection is closed")
+            if self._machinery is None:
+                self._machinery = Machinery(self._link, self._options)
+                self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
+                self._finalizer.atexit = False
+            machinery = self._machinery
+        if machinery.process != os.getpid():
+            raise errors.ClientClosed("the connection belongs to the process before the fork")
+        return machinery
+
+    def _foreign(self) -> bool:
+        """True in a child of the process that connected."""
+        return self._machinery is not None and self._machinery.process != os.getpid()
+
+
+def _collected(machinery: Machinery, text: str) -> None:
+    """A connection was collected unclosed. Runs anywhere: takes no lock."""
+    machinery.engine.events.put((None, None, None))
+    warnings.warn(f"unclosed {text}", ResourceWarning, stacklevel=2)

@@ -1,0 +1,184 @@
+"""Carries out a plan on the calling thread.
+
+Short calls are direct. In a campaign (a driver with an inbox) a longer call is a future, so that a
+word from outside ends the wait for it at once; Ctrl-C ends any wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from .._core.effects import Effect, Fact, Invoke, Open, Plan, Receive, Shut, Sleep, Watch, Word
+from .._core.link import Link
+from .._io.grpc_sync import Reply, Wire
+from .hub import Hub, Subscription
+
+T = TypeVar("T")
+
+_DIRECT = 0.5
+"""Calls that take no longer are not interrupted by words."""
+
+
+class _Replied:
+    """The end of a call started by a driver."""
+
+    def __init__(self, number: int, reply: Reply) -> None:
+        self.number = number
+        self.reply = reply
+
+
+class OfCall:
+    """A fact of the long call number ``number``: after that was shut, it is none."""
+
+    def __init__(self, number: int, fact: Fact) -> None:
+        self.number = number
+        self.fact = fact
+
+
+class Inbox:
+    """Facts for one plan. ``tell`` may be called on any thread and in signal handlers."""
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[Fact | OfCall | _Replied] = SimpleQueue()
+        self.tell: Callable[[Fact], None] = self.queue.put
+
+
+def run(wire: Wire, plan: Plan[T]) -> T:
+    """Carries out a plan of calls and pauses."""
+    value: Any = None
+    try:
+        while True:
+            effect = plan.send(value)
+            if isinstance(effect, Invoke):
+                value = wire.invoke(effect)
+            else:
+                assert isinstance(effect, (Sleep, Receive))  # noqa: S101 - plans of reads only
+                threading.Event().wait(effect.seconds)
+                value = None
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        plan.close()
+
+
+class Driver:
+    """Carries out plans that have an inbox: they wait, watch, and keep one long call open."""
+
+    def __init__(self, link: Link, wire: Wire, hub: Hub, inbox: Inbox) -> None:
+        self._link = link
+        self._wire = wire
+        self._inbox = inbox
+        self._facts: deque[Fact] = deque()
+        self._watches = Subscription(hub, inbox.tell)
+        self._cancel_call: Any = None
+        self._call = 0
+        self._started = 0
+
+    def run(self, plan: Plan[T]) -> T:
+        """Carries out a plan; however it ends, no watch and no call of it is left."""
+        value: Any = None
+        try:
+            while True:
+                value = self._carry_out(plan.send(value))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            try:
+                plan.close()
+            finally:
+                self._shut()
+                self._watches.set(frozenset())
+
+    def _carry_out(self, effect: Effect) -> Any:
+        if isinstance(effect, Receive):
+            return self._receive(effect.seconds)
+        if isinstance(effect, Invoke):
+            return self._invoke(effect)
+        if isinstance(effect, Sleep):
+            return self._pause(effect.seconds)
+        if isinstance(effect, Watch):
+            self._watches.set(effect.keys)
+        elif isinstance(effect, Open):
+            self._open(effect)
+        else:
+            assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
+            self._shut()
+        return None
+
+    def _next(self, seconds: float | None) -> Fact | _Replied | None:
+        """What arrives next, None if nothing does in time."""
+        ends_at = None if seconds is None else self._link.clock() + seconds
+        while True:
+            left = None if ends_at is None else max(0.0, ends_at - self._link.clock())
+            try:
+                item = self._inbox.queue.get(left != 0, left)
+            except Empty:
+                return None
+            if not isinstance(item, OfCall):
+                return item
+            if item.number == self._call:
+                return item.fact
+
+    def _receive(self, seconds: float) -> Fact | None:
+        ends_at = self._link.clock() + seconds
+        while not self._facts:
+            item = self._next(max(0.0, ends_at - self._link.clock()))
+            if not isinstance(item, _Replied):
+                return item
+        return self._facts.popleft()
+
+    def _pause(self, seconds: float) -> Word | None:
+        ends_at = self._link.clock() + seconds
+        while True:
+            item = self._next(max(0.0, ends_at - self._link.clock()))
+            if item is None or isinstance(item, Word):
+                return item
+            if not isinstance(item, _Replied):
+                self._facts.append(item)
+
+    def _invoke(self, effect: Invoke) -> Reply | Word:
+        if effect.timeout <= _DIRECT:
+            return self._wire.invoke(effect)
+        self._started += 1
+        number, inbox = self._started, self._inbox
+        cancel = self._wire.start(effect, lambda reply: inbox.queue.put(_Replied(number, reply)))
+        replied = False
+        try:
+            while True:
+                item = self._next(None)
+                if isinstance(item, Word):
+                    return item
+                if isinstance(item, _Replied):
+                    if item.number == number:
+                        replied = True
+                        return item.reply
+                elif item is not None:
+                    self._facts.append(item)
+        finally:
+            if not replied:
+                cancel()
+
+    def _open(self, effect: Open) -> None:
+        self._call += 1
+        number, inbox = self._call, self._inbox
+        self._cancel_call = self._wire.open(
+            effect, lambda fact: inbox.queue.put(OfCall(number, fact))
+        )
+
+    def _shut(self) -> None:
+        cancel, self._cancel_call = self._cancel_call, None
+        if cancel is None:
+            return
+        self._call += 1
+        delay = self._link.stagger.delay(self._link.clock())
+        try:
+            if delay:
+                threading.Event().wait(delay)
+        finally:
+            cancel()

@@ -1,0 +1,65 @@
+"""One followed election, shared by all its observers on a connection."""
+
+from __future__ import annotations
+
+import threading
+
+from .._core.observe import ObserveCursor
+from .._core.plans.following import Following
+from ..types import Leader
+from .connection import Etcd, Machinery
+from .engine import Task
+
+
+class Feed:
+    """Follows an election while anybody observes it. Thread-safe."""
+
+    def __init__(self, machinery: Machinery, name: bytes) -> None:
+        self.changed = threading.Condition()
+        self.error: Exception | None = None
+        self._cursor = ObserveCursor(self._news)
+        self._readers = 0
+        following = Following(machinery.link, name, self._cursor, observes=True)
+        self._engine = machinery.engine
+        self._task = self._engine.start(following.follow(), self._ended)
+
+    @classmethod
+    def join(cls, etcd: Etcd, name: bytes) -> Feed:
+        """The feed of an election, for one more reader."""
+        machinery = etcd._in_use()
+        with etcd._lock:
+            feed = etcd._feeds.get(name)
+            if feed is None or feed.error is not None:
+                feed = etcd._feeds[name] = cls(machinery, name)
+            feed._readers += 1
+            return feed
+
+    def leave(self, etcd: Etcd, name: bytes) -> None:
+        """One reader less; nobody follows for nobody."""
+        with etcd._lock:
+            self._readers -= 1
+            if self._readers:
+                return
+            if etcd._feeds.get(name) is self:
+                del etcd._feeds[name]
+        self._engine.cancel(self._task)
+
+    def leave_later(self, etcd: Etcd, name: bytes) -> None:
+        """For an observer that was collected unclosed: takes no lock here."""
+        self._engine.later(lambda: self.leave(etcd, name))
+
+    def latest(self) -> tuple[int, Leader | None]:
+        """The number of the newest state and the state."""
+        return self._cursor.latest()
+
+    def wake(self) -> None:
+        """Lets all readers look again."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def _news(self) -> None:
+        self.wake()
+
+    def _ended(self, task: Task) -> None:
+        self.error = task.error
+        self.wake()

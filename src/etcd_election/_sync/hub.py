@@ -1,0 +1,125 @@
+"""One watch stream for all keys of a connection, kept open by a thread.
+
+The stream is opened with the first watch, and again whenever it ends; what may have been missed
+meanwhile is read by whoever watches, once the watch stands again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import grpc
+
+from .._core.keywatch import Sink, WatchBook
+from .._core.link import Link
+from .._io.grpc_sync import Wire
+from ..pb import rpc_pb2
+
+logger = logging.getLogger("etcd_election")
+
+_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Hub:
+    """The watch stream of one connection. Thread-safe."""
+
+    def __init__(self, link: Link, wire: Wire) -> None:
+        self._link = link
+        self._wire = wire
+        self._book = WatchBook()
+        self._lock = threading.Lock()
+        self._requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._call: Any = None
+        self._thread: threading.Thread | None = None
+
+    def add(self, key: bytes, sink: Sink) -> None:
+        """Tells ``sink`` about ``key`` from now on."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="etcd_election-watch", daemon=True
+                )
+                self._thread.start()
+            self._send(self._book.add(key, sink))
+
+    def remove(self, key: bytes, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``key``."""
+        with self._lock:
+            self._send(self._book.remove(key, sink))
+
+    def stop(self) -> None:
+        """Ends the stream for good, and its thread."""
+        self._stopped.set()
+        with self._lock:
+            call, thread = self._call, self._thread
+            self._requests.put(None)
+        if call is not None:
+            call.cancel()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1.0)
+
+    def _send(self, request: rpc_pb2.WatchRequest | None) -> None:
+        if request is not None:
+            self._requests.put(request)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            heard = self._stream()
+            self._book.broken()
+            failures = 0 if heard else failures + 1
+            self._stopped.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
+
+    def _stream(self) -> bool:
+        """Reads one stream to its end; True if anything came."""
+        endpoint = self._link.ring.pick()
+        requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
+        heard = False
+        with self._lock:
+            self._requests = requests
+            for request in self._book.restart():
+                requests.put(request)
+        try:
+            call = self._wire.watch(endpoint, iter(requests.get, None))
+            with self._lock:
+                self._call = call
+            if self._stopped.is_set():
+                call.cancel()
+            for response in call:
+                heard = True
+                self._heard(response)
+        except (grpc.RpcError, ValueError) as error:
+            target = self._link.endpoints[endpoint].target
+            details = getattr(error, "details", lambda: error)()
+            logger.debug("the watch stream on %s ended: %s", target, details)
+        finally:
+            requests.put(None)
+        return heard
+
+    def _heard(self, response: rpc_pb2.WatchResponse) -> None:
+        self._link.saw(response.header, floor=None)
+        with self._lock:
+            self._send(self._book.response(response))
+
+
+class Subscription:
+    """The keys that one plan watches."""
+
+    def __init__(self, hub: Hub, sink: Sink) -> None:
+        self._hub = hub
+        self._sink = sink
+        self._keys: frozenset[bytes] = frozenset()
+
+    def set(self, keys: frozenset[bytes]) -> None:
+        """Watches exactly these keys from now on."""
+        before, self._keys = self._keys, keys
+        for key in keys - before:
+            self._hub.add(key, self._sink)
+        for key in before - keys:
+            self._hub.remove(key, self._sink)
+
+
