@@ -50,10 +50,14 @@ def seconds(argument: str, value: object, *, positive: bool = False) -> float:
     """A duration: finite and not negative."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{argument} must be a number of seconds, not {type(value).__name__}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+    try:
+        duration = float(value)
+    except OverflowError:
+        duration = math.inf
+    if not math.isfinite(duration) or duration < 0 or (positive and duration == 0):
         wanted = "positive" if positive else "not negative"
-        raise ValueError(f"{argument} must be finite and {wanted}, got {value!r}")
-    return float(value)
+        raise ValueError(f"{argument} must be finite and {wanted}, got {duration!r}")
+    return duration
 
 
 def optional_seconds(argument: str, value: object) -> float | None:

@@ -35,12 +35,14 @@ class Session:
     def adopt(self, lease: LeaseClock) -> None:
         """From now on the lease is ours, and renewed."""
         self.lease = lease
+        self._link.claim(lease.lease_id)
         self._host.keep(lease)
 
     def drop(self) -> None:
         """The lease is not to be used again."""
         lease, self.lease = self.lease, None
         if lease is not None:
+            self._link.release(lease.lease_id)
             self._host.retire(lease)
 
     def drop_tainted(self) -> bool:

@@ -64,7 +64,9 @@ class LeadershipState:
         self._proposals = 0
         self._ended: dict[str, LostReason] = {}
         self._callbacks: dict[object, Callable[[], None]] = {}
-        self._lease_callback = lease.when_ended(self.settle)
+        # Called at once if the lease has ended in this moment.
+        self._unheard: Callable[[], None] = lambda: None
+        self._unheard = lease.when_ended(self.settle)
 
     @property
     def held(self) -> bool:
@@ -102,7 +104,7 @@ class LeadershipState:
         """Calls the callbacks if it is over and they were not called yet."""
         if self.held:
             return
-        self._lease_callback()
+        self._unheard()
         reason = self.lost
         if reason not in OURS and reason is not LostReason.FORKED:
             # What becomes of the key is not known: the next campaign takes another lease.

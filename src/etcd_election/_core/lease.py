@@ -102,7 +102,8 @@ class LeaseClock:
             elif self.alive:
                 deadline = sent_at + ttl - timing.margin(ttl)
                 if not self._ttl or deadline > self._deadline:
-                    self._ttl, self._renewed_at, self._deadline = ttl, sent_at, deadline
+                    # In this order: who asks without the lock must not see a ttl without a deadline.
+                    self._deadline, self._renewed_at, self._ttl = deadline, sent_at, ttl
         alive = self.alive
         if not alive:
             self.settle()

@@ -103,8 +103,7 @@ class Link:
     def new_lease(self, lease_id: int | None = None) -> LeaseClock:
         """A clock for a lease of this number, or of a fresh random one (63 bits, never 0)."""
         if lease_id is None:
-            lease_id = 1 + int(self.random() * (1 << 31)) << 32 | int(self.random() * (1 << 32))
-            lease_id &= (1 << 63) - 1
+            lease_id = int(self.random() * (1 << 31)) << 32 | int(self.random() * (1 << 32)) or 1
         lease = LeaseClock(lease_id, clock=self.clock)
         with self._lock:
             self._leases.add(lease)

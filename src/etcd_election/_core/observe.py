@@ -39,11 +39,6 @@ class ObserveCursor:
 
     def vacancy(self, revision: int, generation: int = 0) -> bool:
         """A source saw at ``revision`` that nobody leads; True if that is news."""
-        with self._lock:
-            vacant = self._number > 0 and self._state is None
-            seen = self._state.mod_revision if self._state else -1
-            if generation == self._generation and (vacant or revision <= seen):
-                return False
         return self._advance((revision, float("inf")), None, generation)
 
     def _advance(self, position: _Position, state: Leader | None, generation: int) -> bool:
@@ -53,9 +48,15 @@ class ObserveCursor:
                 return False
             if generation > self._generation:
                 self._generation, self._position = generation, _FIRST
+            elif state is None and self._state and position[0] <= self._state.mod_revision:
+                return False
             if position <= self._position:
                 return False
-            self._position, self._state = position, state
+            self._position = position
+            if self._number and state == self._state:
+                # Still vacant, or a restored backup shows what was seen before.
+                return False
+            self._state = state
             self._number += 1
         self._on_news()
         return True

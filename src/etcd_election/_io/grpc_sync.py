@@ -3,6 +3,9 @@
 Calls never raise ``grpc.RpcError``: a failure is a value that plans decide about. A connection that
 is suspected is left for a new one; the old one closes when its last call is over, so nothing that
 still works on it is lost.
+
+An exception that a signal handler raises (Ctrl-C is one) may leave a lock of grpc's channel locked
+for ever, when it hits the microsecond in between. A channel that was interrupted is used no more.
 """
 
 from __future__ import annotations
@@ -93,6 +96,9 @@ class Wire:
             return response
         except (grpc.RpcError, ValueError) as error:
             return _failure(error)
+        except BaseException:
+            self._forsake(channel)
+            raise
         finally:
             self._leave(channel)
             if gated:
@@ -198,6 +204,10 @@ class Wire:
             self._leave(channel)
             done(_failure(error))
             return None
+        except BaseException:
+            self._forsake(channel)
+            self._leave(channel)
+            raise
 
         def ended(call: Any) -> None:
             self._leave(channel)
@@ -261,6 +271,14 @@ class Wire:
             old.channel.close()
         return channel
 
+    def _forsake(self, channel: _Channel | None) -> None:
+        """Never uses the channel again; it is closed when its last call is over."""
+        with self._lock:
+            for place, used in list(self._channels.items()):
+                if used is channel:
+                    del self._channels[place]
+                    used.left = True
+
     def _leave(self, channel: _Channel | None) -> None:
         if channel is None:
             return
@@ -268,7 +286,8 @@ class Wire:
             channel.calls -= 1
             over = channel.left and not channel.calls
         if over:
-            # Not on this thread: it may be the channel's own, which closing waits for.
+            # Not on this thread: it may be the channel's own, which closing waits for; or a lock
+            # of the channel may be locked for ever, and then its thread keeps it from collection.
             threading.Thread(
                 target=channel.channel.close, name="etcd_election-close", daemon=True
             ).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 import weakref
@@ -23,6 +24,8 @@ from .engine import Engine
 from .leadership import Leadership
 from .observer import Observer
 from .ticket import Line, Ticket
+
+logger = logging.getLogger("etcd_election")
 
 
 class ElectionClient:
@@ -131,7 +134,7 @@ class ElectionClient:
         patience = arguments.optional_seconds("timeout", timeout)
         machinery, _ = self._ready(None)
         session = self._session_of(machinery)
-        ticket = self._enter(campaigns=True)
+        ticket = Ticket(campaigns=True)
         candidate = Candidate(
             self._link,
             machinery.engine,
@@ -143,6 +146,7 @@ class ElectionClient:
             tell=ticket.inbox.tell,
         )
         try:
+            self._enter(ticket)
             state = machinery.driver(ticket.inbox).run(campaign(candidate, self._current))
             return self._elected(machinery, ticket, candidate, state)
         except errors.Unavailable:
@@ -179,13 +183,14 @@ class ElectionClient:
             EtcdError: Etcd did not confirm that the key is gone.
         """
         machinery, deadline = self._ready(timeout)
-        ticket = self._enter(campaigns=False)
+        ticket = Ticket(campaigns=False)
         try:
+            self._enter(ticket)
             if not machinery.driver(ticket.inbox).run(wait_turn(self._link, deadline)):
                 raise errors.OperationTimeout("resign: a campaign is still running")
             leadership = self._leadership
             if leadership is not None:
-                leadership.resign(timeout=max(0.0, deadline - self._link.clock()))
+                leadership.resign(timeout=self._left(deadline))
         except Interrupted:
             raise errors.ClientClosed from None
         finally:
@@ -240,11 +245,11 @@ class ElectionClient:
         Args:
             revoke: False leaves a leader's key and lease to a successor (``lease=``), renewed once
                 more. In any other state the key is removed all the same.
-            timeout: Seconds for confirming the removal; None: 2. What is not confirmed is no longer
-                renewed.
+            timeout: Seconds for confirming the removal; None: 2. What is not confirmed then is no
+                longer renewed.
         """
         given = arguments.optional_seconds("timeout", timeout)
-        patience = timing.CLEANUP if given is None else given
+        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
         with self._lock:
             if self._closed:
                 return
@@ -257,13 +262,14 @@ class ElectionClient:
         if not self._etcd._foreign():
             for observer in list(self._observers):
                 observer.close()
-            self._line.close(patience + timing.CLEANUP)
+            self._line.close()
+            self._line.wait_empty(self._left(deadline))
             if session is not None:
-                self._leave(session, leadership if led and not revoke else None, patience)
+                self._leave(session, leadership if led and not revoke else None, deadline)
         if self._resume is not None:
             self._link.release(self._resume)
         if self._owns:
-            self._etcd.close()
+            self._etcd._close(deadline)
 
     def __enter__(self) -> ElectionClient:
         try:
@@ -306,11 +312,12 @@ class ElectionClient:
                 self._finalizer.atexit = False
             return self._session
 
-    def _enter(self, *, campaigns: bool) -> Ticket:
-        ticket = self._line.enter(campaigns=campaigns)
-        if ticket is None:
+    def _left(self, deadline: float) -> float:
+        return max(0.0, deadline - self._link.clock())
+
+    def _enter(self, ticket: Ticket) -> None:
+        if not self._line.enter(ticket):
             raise errors.ClientClosed
-        return ticket
 
     def _current(self) -> LeadershipState | None:
         leadership = self._leadership
@@ -343,19 +350,24 @@ class ElectionClient:
         if lease is not None and session.drop_tainted():
             machinery.engine.retiring(lease).done.wait(patience)
 
-    def _leave(self, session: Session, hands_on: Leadership | None, patience: float) -> None:
+    def _leave(self, session: Session, hands_on: Leadership | None, deadline: float) -> None:
         """Removes the lease, or leaves it to a successor."""
         machinery = self._etcd._in_use(closing=True)
         lease = session.lease
         if lease is None:
             return
         if hands_on is not None and lease is hands_on._state.lease:
-            deadline = self._link.clock() + patience
-            machinery.run(leading.hand_on(self._link, hands_on._state, deadline=deadline))
-            lease.end(LostReason.CLOSED)
+            try:
+                machinery.run(leading.hand_on(self._link, hands_on._state, deadline=deadline))
+            except errors.EtcdError as error:
+                logger.warning("lease %x is left without a last renewal: %s", lease.lease_id, error)
+            finally:
+                lease.end(LostReason.CLOSED)
+                self._link.release(lease.lease_id)
         else:
             session.drop()
-            machinery.engine.retiring(lease).done.wait(patience)
+            task = machinery.engine.retiring(lease)
+            task.done.wait(self._left(deadline))
 
 
 def _collected(engine: Engine, session: Session, name: str) -> None:

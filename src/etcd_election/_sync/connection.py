@@ -107,7 +107,14 @@ class Etcd:
         self._in_use().run(reading.check(link, deadline=link.clock() + patience))
 
     def close(self) -> None:
-        """Closes its clients, then the connection. Idempotent."""
+        """Closes its clients, then the connection. Idempotent.
+
+        Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
+        longer renewed.
+        """
+        self._close(self._link.clock() + timing.CLEANUP)
+
+    def _close(self, deadline: float) -> None:
         with self._lock:
             if self._closed:
                 return
@@ -117,9 +124,11 @@ class Etcd:
         if finalizer is not None:
             finalizer.detach()
         for client in clients:
-            client.close()
+            client._line.close()
+        for client in clients:
+            client.close(timeout=max(0.0, deadline - self._link.clock()))
         if machinery is not None and machinery.process == os.getpid():
-            machinery.engine.drain(timing.CLEANUP)
+            machinery.engine.drain(max(0.0, deadline - self._link.clock()))
             machinery.stop()
 
     def __enter__(self) -> Etcd:

@@ -251,10 +251,12 @@ class Engine:
             effect, lambda fact: events.put((task, None, OfCall(number, fact)))
         )
 
-    @staticmethod
-    def _shut(task: Task) -> None:
+    def _shut(self, task: Task) -> None:
         cancel, task.cancel_call = task.cancel_call, None
         task.call += 1
         if cancel is not None:
+            delay = self._link.stagger.delay(self._link.clock())
+            if delay:
+                threading.Event().wait(delay)
             cancel()
 

@@ -36,12 +36,16 @@ class Ticket:
 
 
 class Line:
-    """The line of tickets; the first one has the turn. ``tickets`` may be asked without a lock."""
+    """The line of tickets; the first one has the turn. ``tickets`` may be asked without a lock.
+
+    The lock is a plain one: an exception that a signal handler raises cannot leave it locked.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._tickets: tuple[Ticket, ...] = ()
         self._closed = False
+        self._empty = threading.Event()
 
     def tickets(self) -> tuple[Ticket, ...]:
         """Who stands in the line now."""
@@ -51,30 +55,35 @@ class Line:
         """True while a campaign has or awaits its turn."""
         return any(ticket.campaigns for ticket in self._tickets)
 
-    def enter(self, *, campaigns: bool) -> Ticket | None:
-        """A place at the end; None if the line is closed."""
-        ticket = Ticket(campaigns=campaigns)
-        with self._changed:
+    def enter(self, ticket: Ticket) -> bool:
+        """Takes a place at the end; False if the line is closed."""
+        with self._lock:
             if self._closed:
-                return None
+                return False
             self._tickets = (*self._tickets, ticket)
             if self._tickets[0] is ticket:
                 ticket.inbox.tell(Word.TURN)
-        return ticket
+            return True
 
     def leave(self, ticket: Ticket) -> None:
-        """The call is over; the next one has its turn."""
-        with self._changed:
-            had_turn = self._tickets[0] is ticket
+        """The call is over, if it ever entered; the next one has its turn."""
+        with self._lock:
+            had_turn = self._tickets[:1] == (ticket,)
             self._tickets = tuple(other for other in self._tickets if other is not ticket)
             if had_turn and self._tickets:
                 self._tickets[0].inbox.tell(Word.TURN)
-            self._changed.notify_all()
+            if self._closed and not self._tickets:
+                self._empty.set()
 
-    def close(self, timeout: float) -> bool:
-        """Tells everybody to go, lets nobody in; True when all have left in time."""
-        with self._changed:
+    def close(self) -> None:
+        """Tells everybody to go and lets nobody in."""
+        with self._lock:
             self._closed = True
+            if not self._tickets:
+                self._empty.set()
             for ticket in self._tickets:
                 ticket.inbox.tell(Word.CLOSED)
-            return self._changed.wait_for(lambda: not self._tickets, timeout)
+
+    def wait_empty(self, timeout: float) -> bool:
+        """Waits until all have left a closed line; False if the time was not enough."""
+        return self._empty.wait(timeout)

@@ -7,7 +7,7 @@ are sent again only if they surely never left; where that is not sure, the error
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class _Attempts:
         self._link = link
         self._operation = operation
         self._said: dict[int, Failure] = {}
+        self._last: Failure | None = None
         self._tried_since_pause: set[int] = set()
         self._rounds = 0
         self._sent = False
@@ -73,12 +74,16 @@ class _Attempts:
         picked = ring.pick()
         return ring.other(picked) if picked == self.last_endpoint else picked
 
+    def heard(self, endpoint: int, failure: Failure) -> None:
+        """Notes what an endpoint said."""
+        self._said[endpoint] = self._last = failure
+
     def failed(self, endpoint: int, failure: Failure, sent_at: float) -> float:
         """Notes a failure; returns the pause before the next attempt."""
         now = self._link.clock()
         reached = status.meaning(failure) is Meaning.SILENT
         self._link.unanswered(endpoint, sent_at, reached=reached)
-        self._said[endpoint] = failure
+        self.heard(endpoint, failure)
         self._sent = self._sent or status.meaning(failure) is not Meaning.UNREACHED
         self._tried_since_pause.add(endpoint)
         self.last_endpoint = endpoint
@@ -99,7 +104,7 @@ class _Attempts:
             else f"{endpoint.target}: not tried"
             for i, endpoint in enumerate(link.endpoints)
         )
-        last = None if self.last_endpoint is None else self._said[self.last_endpoint]
+        last = self._last
         error = errors.Unavailable(
             f"{self._operation}: etcd did not answer within "
             f"{max(0.0, link.clock() - self._started_at):.2f} s ({'; '.join(attempts)})",
@@ -130,7 +135,7 @@ def ask(
     attempts = _Attempts(link, operation)
     refreshed = False
     while True:
-        yield from authenticate(link, deadline)
+        yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
         if now >= deadline:
             raise attempts.given_up()
@@ -144,6 +149,8 @@ def ask(
         floor = link.cluster.revision
         reply = yield from _interruptible(Invoke(endpoint, method, request, timeout, metadata))
         if not isinstance(reply, Failure):
+            if method.linearizable and not reply.header.cluster_id:
+                raise errors.EtcdError(f"{operation}: the answer is not one of etcd's")
             link.answered(endpoint, method, reply, now, floor)
             return Answer(reply, now, endpoint, attempts.count)
         meant = status.meaning(reply)
@@ -156,9 +163,9 @@ def ask(
             return Refusal(meant, reply, attempts.count)
         if not idempotent and meant is not Meaning.UNREACHED:
             raise status.error(operation, reply, maybe_applied=True)
-        pause = attempts.failed(endpoint, reply, now)
-        if pause:
-            yield from _interruptible(Sleep(min(pause, max(0.0, deadline - link.clock()))))
+        delay = attempts.failed(endpoint, reply, now)
+        if delay:
+            yield from pause(min(delay, max(0.0, deadline - link.clock())))
 
 
 def call(
@@ -184,13 +191,25 @@ def call(
     return answer
 
 
-def authenticate(link: Link, deadline: float) -> Plan[None]:
-    """Sees to it that there is a token, if there is a user. One plan fetches it, others wait."""
+def authenticate(
+    link: Link, deadline: float, heard: Callable[[int, Failure], None] = lambda *_: None
+) -> Plan[None]:
+    """Sees to it that there is a token, if there is a user. One plan fetches it, others wait.
+
+    Args:
+        link: The connection.
+        deadline: When to leave it.
+        heard: Is told what endpoints said that brought no token.
+
+    Raises:
+        EtcdError: Etcd refused.
+    """
     if link.credentials is None:
         return
+    failures = 0
     while link.tokens.current()[0] is None and link.clock() < deadline:
         if not link.tokens.begin():
-            yield from _interruptible(Sleep(_TOKEN_POLL))
+            yield from pause(_TOKEN_POLL)
             continue
         fetched = False
         try:
@@ -207,10 +226,21 @@ def authenticate(link: Link, deadline: float) -> Plan[None]:
             elif status.meaning(reply) not in status.RETRIED:
                 raise status.error("authenticate", reply)
             else:
-                link.unanswered(endpoint, now, reached=True)
+                link.unanswered(endpoint, now, reached=status.meaning(reply) is Meaning.SILENT)
+                heard(endpoint, reply)
         finally:
             if not fetched:
                 link.tokens.failed()
+        failures += not fetched
+        rounds, rest = divmod(failures, len(link.endpoints))
+        if not fetched and not rest:
+            delay = timing.round_delay(rounds, link.random)
+            yield from pause(min(delay, max(0.0, deadline - link.clock())))
+
+
+def pause(seconds: float) -> Plan[None]:
+    """Lets time pass; a word ends it."""
+    yield from _interruptible(Sleep(seconds))
 
 
 def _interruptible(effect: Effect) -> Generator[Effect, Any, Any]:

@@ -36,7 +36,7 @@ from ..standing import (
 )
 from ..status import Meaning
 from . import leading, session
-from .call import Interrupted, Refusal, ask, call
+from .call import Interrupted, Refusal, ask, authenticate, call
 
 logger = logging.getLogger("etcd_election")
 
@@ -143,17 +143,20 @@ def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
             return own.lease, False
         if (yield from session.renew(link, own.lease, deadline=candidate.deadline())):
             return own.lease, False
-    own.drop()
-    lease = own.lease = link.new_lease()
-    try:
-        yield from session.grant(link, lease, own.ttl, deadline=candidate.deadline())
-    except errors.Unavailable as error:
-        if not error.maybe_applied:
-            own.lease = None
-        raise
-    candidate.reached = True
-    own.adopt(lease)
-    return lease, True
+    while True:
+        own.drop()
+        lease = own.lease = link.new_lease()
+        try:
+            yield from session.grant(link, lease, own.ttl, deadline=candidate.deadline())
+        except errors.Unavailable as error:
+            if not error.maybe_applied:
+                own.lease = None
+            raise
+        candidate.reached = True
+        if lease.alive:
+            own.adopt(lease)
+            return lease, True
+        # The answer showed another cluster, or came too late: it is dead before its first use.
 
 
 def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[LeadershipState]:
@@ -173,6 +176,7 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
             request = v3election_pb2.CampaignRequest(
                 name=candidate.name, lease=lease.lease_id, value=candidate.value
             )
+            yield from authenticate(link, candidate.deadline())
             metadata, _ = link.metadata()
             yield Open(endpoint, Method.CAMPAIGN, request, metadata)
         else:
@@ -280,10 +284,10 @@ def _read(candidate: Candidate, candidacy: Candidacy, lease: LeaseClock) -> Plan
             link, candidate.name, candidacy.key, candidacy.token, deadline=deadline
         )
     except errors.Unavailable:
-        if not candidate.stood:
-            raise
         if not lease.alive:
             raise candidate.expired(lease) from None
+        if not candidate.stood:
+            raise
         candidate.check_time()
         candidacy.unread(link.clock())
         return
@@ -389,7 +393,12 @@ def _won(
         raise candidate.expired(lease)
     if lease.remaining() < timing.enough(lease.ttl):
         deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
-        if not (yield from session.renew(link, lease, deadline=deadline)):
+        try:
+            renewed = yield from session.renew(link, lease, deadline=deadline)
+        except errors.Unavailable:
+            candidate.check_time()
+            raise candidate.expired(lease) from None
+        if not renewed:
             raise candidate.expired(lease)
         candidacy.doubt(link.clock())
         return None
@@ -406,6 +415,8 @@ def _won(
 def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     """Ends a candidacy so that nothing of it stands in the next one's way."""
     link = candidate.link
+    if not lease.alive:
+        raise candidate.expired(lease)
     deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
     if not candidate.stood:
         deadline = min(deadline, candidate.unavailable_at)
@@ -413,7 +424,7 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     try:
         known = yield from session.revoke(link, lease, deadline=deadline)
     except errors.Unavailable:
-        if not candidate.stood:
+        if lease.remaining() and not candidate.stood:
             raise
         candidate.check_time()
         raise candidate.expired(lease) from None

@@ -36,12 +36,13 @@ def watch_over(link: Link, host: Host, state: LeadershipState) -> Plan[None]:
         fact = yield Receive(max(0.0, min(beat_at - now, state.remaining())))
         if not state.held:
             break
+        # A watch may still tell of an earlier key of this name.
         if isinstance(fact, KeyGone):
-            # A watch may still tell of the end of an earlier key of this name.
             if fact.revision > state.token:
                 state.end(LostReason.KEY_DELETED)
         elif isinstance(fact, KeyPut):
-            _judge(state, state.judge(fact.kv))
+            if fact.kv.mod_revision > state.token:
+                _judge(state, state.judge(fact.kv))
         elif fact is not None or link.clock() >= beat_at:
             beat_at = link.clock() + timing.beat(ttl, link.random)
             yield from _look(link, state)

