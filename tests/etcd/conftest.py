@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from etcd_election import ElectionClient, Etcd
 
+from etcd_election import ElectionClient, Etcd
 from tests.support.etcd_server import EtcdServer
 
 MakeClient = Callable[..., ElectionClient]
@@ -27,7 +27,20 @@ def connection(server: EtcdServer) -> Iterator[Etcd]:
 
 
 @pytest.fixture
-def make_client(connection: Etcd, election_name: str) -> Iterator[MakeClient]:
+def background() -> Iterator[Background]:
+    """Runs a call on a thread of its own; its future has the result.
+
+    Ends after the clients, whose end ends what still runs.
+    """
+    pool = ThreadPoolExecutor(32, thread_name_prefix="test")
+    yield pool.submit
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.fixture
+def make_client(
+    connection: Etcd, election_name: str, background: Background
+) -> Iterator[MakeClient]:
     """Makes clients of this test's election; closes them afterwards."""
     with ExitStack() as stack:
 
@@ -43,11 +56,3 @@ def make_client(connection: Etcd, election_name: str) -> Iterator[MakeClient]:
 def client(make_client: MakeClient) -> ElectionClient:
     """One client of this test's election."""
     return make_client()
-
-
-@pytest.fixture
-def background() -> Iterator[Background]:
-    """Runs a call on a thread of its own; its future has the result."""
-    pool = ThreadPoolExecutor(32, thread_name_prefix="test")
-    yield pool.submit
-    pool.shutdown(wait=True, cancel_futures=True)

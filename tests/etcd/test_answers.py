@@ -7,11 +7,11 @@ from typing import Any
 
 import grpc
 import pytest
+
 from etcd_election import AuthenticationFailed, ElectionClient, Etcd, PermissionDenied
 from etcd_election._core.effects import Failure
 from etcd_election._core.status import Meaning, meaning
 from etcd_election.pb import auth_pb2, rpc_pb2, v3election_pb2
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.raw import RawEtcd
 
@@ -71,15 +71,20 @@ def test_a_compacted_revision(raw: RawEtcd, election_name: str) -> None:
     raw.delete(election_name)
 
 
-def test_a_token_while_authentication_is_off(raw: RawEtcd, election_name: str) -> None:
+def test_a_token_while_authentication_is_off(server: EtcdServer, raw: RawEtcd) -> None:
+    """Refused up to etcd 3.5, ignored from 3.6 on."""
     metadata = (("token", "nonsense"),)
-    request = v3election_pb2.LeaderRequest(name=election_name.encode())
-    leader = raw.election.Leader
-    refused = meaning_of(lambda: leader(request, timeout=TIMEOUT, metadata=metadata))
-    assert refused is Meaning.TOKEN_REFUSED
-    read = rpc_pb2.RangeRequest(key=b"x")
-    refused = meaning_of(lambda: raw.kv.Range(read, timeout=TIMEOUT, metadata=metadata))
-    assert refused is Meaning.TOKEN_REFUSED
+    calls: list[Callable[[], object]] = [
+        lambda: raw.election.Leader(
+            v3election_pb2.LeaderRequest(name=b"nobody"), timeout=TIMEOUT, metadata=metadata
+        ),
+        lambda: raw.kv.Range(rpc_pb2.RangeRequest(key=b"x"), timeout=TIMEOUT, metadata=metadata),
+    ]
+    if server.version_info < (3, 6):
+        assert {meaning_of(call) for call in calls} == {Meaning.TOKEN_REFUSED}
+    else:
+        assert meaning_of(calls[0]) is Meaning.NO_LEADER
+        calls[1]()
     login = rpc_pb2.AuthenticateRequest(name="root", password="x")
     authenticate = raw.auth.Authenticate
     assert meaning_of(lambda: authenticate(login, timeout=TIMEOUT)) is Meaning.UNAUTHENTICATED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from etcd_election import (
     CampaignTimeout,
     ClientClosed,
@@ -17,7 +18,6 @@ from etcd_election import (
     State,
     Unavailable,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import key_of, queue_of
 from tests.support.raw import RawEtcd

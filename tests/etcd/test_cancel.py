@@ -11,13 +11,13 @@ import weakref
 from typing import Any
 
 import pytest
+
 from etcd_election import (
     CampaignCancelled,
     ElectionClient,
     Etcd,
     State,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.raw import RawEtcd
@@ -154,8 +154,8 @@ def test_a_client_collected_unclosed_renews_no_more_and_warns(
     client = ElectionClient(connection, election_name, ttl=2)
     leadership = client.campaign("v")
     gone = weakref.ref(client)
+    del client, leadership
     with pytest.warns(ResourceWarning, match="unclosed ElectionClient"):
-        del client, leadership
         gc.collect()
     assert gone() is None
     eventually(lambda: raw.candidates(election_name) == [], PATIENCE)

@@ -5,12 +5,14 @@ Each test was seen red with its remedy taken out; the name says what a user woul
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 
 import grpc
 import pytest
+
 from etcd_election import (
     CampaignCancelled,
     CampaignTimeout,
@@ -18,7 +20,6 @@ from etcd_election import (
     Etcd,
     State,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import key_of, queue_of
 from tests.support.proxy import TcpProxy
@@ -66,7 +67,7 @@ def test_a_vanished_key_is_joined_anew_while_the_leader_stays(
     waiting = background(waiter.campaign, "waiter")
     gone = own_key(raw, election_name, waiter)
     raw.delete(gone)
-    eventually(lambda: len(raw.candidates(election_name)) == 2, 1.0, "it did not join again")
+    eventually(lambda: len(raw.candidates(election_name)) == 2, 5.0, "it did not join again")
     assert raw.candidates(election_name)[1].key != gone
     assert leadership.held
     leadership.resign()
@@ -192,10 +193,8 @@ def test_deadlines_around_a_resign_leave_no_leader_that_nobody_is(
         campaigning = background(waiter.campaign, "waiter", timeout=0.05)
         threading.Event().wait(rng.uniform(0.045, 0.055))
         leadership.resign()
-        try:
+        with contextlib.suppress(CampaignTimeout):
             campaigning.result(PATIENCE).resign()
-        except CampaignTimeout:
-            pass
         assert raw.candidates(election_name) == []
 
 
@@ -234,8 +233,8 @@ def test_nested_names_share_a_queue_as_etcd_has_it_and_it_is_said_once(
     assert outer.candidates()[0].key == leadership.key
     waiting = background(outer.campaign, "outer")
     queue_of(raw, election_name, 2)
+    outer_too = make_client()
     with pytest.raises(CampaignTimeout):
-        outer_too = make_client()
         outer_too.campaign("v", timeout=0.2)
     assert not waiting.done()
     leadership.resign()
@@ -266,7 +265,8 @@ def test_a_hanging_election_service_does_not_stop_a_candidate_whose_turn_has_com
         observer = waiter.observe()
         assert observer.next(PATIENCE).text == "leader"
         leadership.resign()
-        won = waiting.result(2.0)
+        # A quarter of a second, and what a busy machine takes.
+        won = waiting.result(3.0)
         assert won.held
         assert raw.get(won.key) is not None
         eventually(lambda: observer.next(PATIENCE).text == "waiter", 6.0)

@@ -8,13 +8,13 @@ from typing import Any
 
 import grpc
 import pytest
+
 from etcd_election import (
     ElectionClient,
     Etcd,
     EtcdError,
     Unavailable,
 )
-
 from tests.support.raw import RawEtcd
 from tests.support.rogue import EMPTY, SILENT, UNDECODABLE, Answer, Rogue, RogueGrpc, RogueServer
 

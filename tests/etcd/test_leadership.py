@@ -6,9 +6,11 @@ import logging
 import threading
 
 import pytest
+
 from etcd_election import (
     ElectionClient,
     EtcdError,
+    Leadership,
     LostReason,
     NoLeader,
     NotLeader,
@@ -18,7 +20,6 @@ from etcd_election import (
     ValueTooLarge,
 )
 from etcd_election.pb import rpc_pb2
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.proxy import Mode, TcpProxy
@@ -163,11 +164,17 @@ def test_leaving_the_with_block_never_masks_the_bodys_exception(
 ) -> None:
     with TcpProxy(own_server.endpoint) as proxy:
         client = ElectionClient(proxy.endpoint, "x", ttl=5)
-        with client:
-            with pytest.raises(KeyError), client.campaign("v") as leadership:
+
+        def body(leadership: Leadership) -> None:
+            with leadership:
                 proxy.mode = Mode.REFUSE
                 proxy.reset()
                 raise KeyError("body")
+
+        with client:
+            leadership = client.campaign("v")
+            with pytest.raises(KeyError):
+                body(leadership)
             assert not leadership.held
             assert "resigning" in caplog.text
             proxy.mode = Mode.PASS
@@ -176,31 +183,37 @@ def test_leaving_the_with_block_never_masks_the_bodys_exception(
 def test_a_resign_that_failed_can_be_called_again_and_held_is_false_from_the_first(
     own_server: EtcdServer,
 ) -> None:
-    with TcpProxy(own_server.endpoint) as proxy, RawEtcd(own_server.endpoint) as raw:
-        with ElectionClient(proxy.endpoint, "x", ttl=30) as client:
-            leadership = client.campaign("v")
-            proxy.mode = Mode.REFUSE
-            proxy.reset()
-            with pytest.raises(Unavailable):
-                leadership.resign(timeout=0.3)
-            assert not leadership.held
-            assert client.state is State.IDLE
-            assert len(raw.candidates("x")) == 1
-            proxy.mode = Mode.PASS
-            leadership.resign()
-            assert raw.candidates("x") == []
+    with (
+        TcpProxy(own_server.endpoint) as proxy,
+        RawEtcd(own_server.endpoint) as raw,
+        ElectionClient(proxy.endpoint, "x", ttl=30) as client,
+    ):
+        leadership = client.campaign("v")
+        proxy.mode = Mode.REFUSE
+        proxy.reset()
+        with pytest.raises(Unavailable):
+            leadership.resign(timeout=0.3)
+        assert not leadership.held
+        assert client.state is State.IDLE
+        assert len(raw.candidates("x")) == 1
+        proxy.mode = Mode.PASS
+        leadership.resign()
+        assert raw.candidates("x") == []
 
 
 def test_a_resign_that_failed_is_made_good_in_the_background(own_server: EtcdServer) -> None:
-    with TcpProxy(own_server.endpoint) as proxy, RawEtcd(own_server.endpoint) as raw:
-        with ElectionClient(proxy.endpoint, "x", ttl=60) as client:
-            leadership = client.campaign("v")
-            proxy.mode = Mode.DEAF
-            with pytest.raises(EtcdError):
-                leadership.resign(timeout=0.3)
-            proxy.mode = Mode.PASS
-            eventually(lambda: raw.candidates("x") == [], PATIENCE)
-            eventually(lambda: raw.lease_leases() == set(), PATIENCE)
+    with (
+        TcpProxy(own_server.endpoint) as proxy,
+        RawEtcd(own_server.endpoint) as raw,
+        ElectionClient(proxy.endpoint, "x", ttl=60) as client,
+    ):
+        leadership = client.campaign("v")
+        proxy.mode = Mode.DEAF
+        with pytest.raises(EtcdError):
+            leadership.resign(timeout=0.3)
+        proxy.mode = Mode.PASS
+        eventually(lambda: raw.candidates("x") == [], PATIENCE)
+        eventually(lambda: raw.lease_leases() == set(), PATIENCE)
 
 
 def test_a_loss_is_told_once_to_everybody_who_asked(

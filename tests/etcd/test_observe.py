@@ -1,12 +1,14 @@
-"""Observing: the latest leader is never missed, order never goes back, and nothing ends silently."""
+"""Observing: the latest leader is never missed, order never goes back, nothing ends silently."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 from collections.abc import Iterator
 
 import pytest
+
 from etcd_election import (
     ClientClosed,
     ElectionClient,
@@ -15,7 +17,6 @@ from etcd_election import (
     Observer,
     OperationTimeout,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.proxy import Mode, TcpProxy
 from tests.support.raw import RawEtcd
@@ -142,7 +143,7 @@ def test_fast_handovers_never_go_back_and_end_with_the_last_leader(
     for history in histories:
         order = [(leader.token, leader.mod_revision) for leader in history if leader]
         assert order == sorted(set(order))
-        for before, after in zip(history, history[1:], strict=False):
+        for before, after in itertools.pairwise(history):
             assert before != after
 
 
@@ -176,7 +177,9 @@ def test_an_observer_goes_on_after_a_restart(own_server: EtcdServer, *, graceful
         assert observer.next(PATIENCE).text == "3"
 
 
-def test_an_observer_goes_on_after_its_link_was_deaf(server: EtcdServer, client: ElectionClient) -> None:
+def test_an_observer_goes_on_after_its_link_was_deaf(
+    server: EtcdServer, client: ElectionClient
+) -> None:
     with TcpProxy(server.endpoint) as proxy, ElectionClient(proxy.endpoint, client.name) as far:
         observer = far.observe(vacancies=True)
         assert observer.next(PATIENCE) is None

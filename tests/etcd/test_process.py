@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from etcd_election import ClientClosed, ElectionClient, Etcd, LostReason
 
+from etcd_election import ClientClosed, ElectionClient, Etcd, LostReason
 from tests.support.etcd_server import EtcdServer
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
@@ -61,8 +61,9 @@ EXITS = {
 
 
 def script(body: str) -> str:
-    return "import sys\nfrom etcd_election import *\nendpoint, name = sys.argv[1:]\n" + textwrap.dedent(
-        body
+    return (
+        "import sys\nfrom etcd_election import *\nendpoint, name = sys.argv[1:]\n"
+        + textwrap.dedent(body)
     )
 
 
@@ -126,13 +127,12 @@ def test_a_process_that_stood_still_for_longer_than_the_ttl_leads_no_more_when_i
         assert answer(process) == "True"
         assert ask(process) == "True None True"
         process.send_signal(signal.SIGSTOP)
-        with Etcd(server.endpoint) as connection:
+        with ElectionClient(server.endpoint, election_name, ttl=30) as other:
             # Until somebody else leads: so long nothing could have told the sleeper.
-            with ElectionClient(connection, election_name, ttl=30) as other:
-                assert other.campaign("other", timeout=PATIENCE).held
-                process.send_signal(signal.SIGCONT)
-                assert ask(process) == "False LostReason.SESSION_EXPIRED False"
-                assert other.leader().text == "other"
+            assert other.campaign("other", timeout=PATIENCE).held
+            process.send_signal(signal.SIGCONT)
+            assert ask(process) == "False LostReason.SESSION_EXPIRED False"
+            assert other.leader().text == "other"
 
 
 def in_child(check: object) -> str:
@@ -186,9 +186,8 @@ def test_a_forked_child_never_holds_and_touches_nothing(
     assert stored.value == b"v"
 
     def fresh() -> object:
-        with unused:
-            with unused.campaign("child") as won:
-                return won.held
+        with unused, unused.campaign("child") as won:
+            return won.held
 
     assert in_child(fresh) == "True", "what was never used before the fork works in the child"
     assert unused.campaign("parent").held

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+
 from etcd_election import (
     ElectionClient,
     Etcd,
     LostReason,
     SessionExpired,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.raw import RawEtcd

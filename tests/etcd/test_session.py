@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from etcd_election import (
     ElectionClient,
     Etcd,
@@ -15,7 +16,6 @@ from etcd_election import (
     State,
     Unavailable,
 )
-
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.proxy import Mode, TcpProxy
@@ -128,7 +128,10 @@ def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
 
 
 def test_a_link_that_goes_deaf_is_left_for_a_new_connection(server: EtcdServer) -> None:
-    with TcpProxy(server.endpoint) as proxy, ElectionClient(proxy.endpoint, "deaf", ttl=5) as client:
+    with (
+        TcpProxy(server.endpoint) as proxy,
+        ElectionClient(proxy.endpoint, "deaf", ttl=5) as client,
+    ):
         leadership = client.campaign("v")
         proxy.mode = Mode.DEAF
         assert not leadership.wait_lost(1.0)

@@ -1,8 +1,10 @@
-"""A user's program, to be checked by type checkers and never run: what they must make of the API."""
+"""A user's program, read by type checkers and never run: what they must make of the API."""
 
 from __future__ import annotations
 
 import grpc
+from typing_extensions import assert_type
+
 from etcd_election import (
     CampaignTimeout,
     ElectionClient,
@@ -19,7 +21,6 @@ from etcd_election import (
     Unavailable,
 )
 from etcd_election.pb import rpc_pb2, rpc_pb2_grpc
-from typing_extensions import assert_type
 
 
 def connections() -> None:

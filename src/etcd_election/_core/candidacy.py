@@ -110,11 +110,10 @@ class Candidacy:
             own = self._standing.own if self._standing else None
             if fact.kv.key == self.key and (own is None or fact.kv.lease != own.lease):
                 self._read_at = now
-        elif isinstance(fact, KeyGone) and fact.key in self.watched():
-            self._read_at = now
-        elif isinstance(fact, WatchStands) and fact.key in self.watched():
-            # It tells of all that comes after its revision: what was read there needs no repetition.
-            if self._standing and self._standing.revision < fact.revision:
+        elif isinstance(fact, (KeyGone, WatchStands)) and fact.key in self.watched():
+            # A watch tells of all that comes after its revision: what was read there is known.
+            read_at = self._standing.revision if self._standing else 0
+            if isinstance(fact, KeyGone) or read_at < fact.revision:
                 self._read_at = now
 
     def read(self, standing: Standing, now: float) -> None:
@@ -124,6 +123,9 @@ class Candidacy:
             # Not there yet: look again, ever less often.
             self._early_pause *= 2
             self._read_at = now + self._early_pause
+            stuck_at = self._opened_at + timing.KEY_WITHIN
+            if now < stuck_at < self._read_at:
+                self._read_at = stuck_at
             return
         if stood and standing.own and standing.own.create_revision != self.token:
             standing = Standing(None, None, standing.revision)

@@ -132,6 +132,11 @@ class EndpointRing:
             self._failed_at[endpoint] = at
             return True
 
+    def suspect(self, endpoint: int, at: float) -> None:
+        """This endpoint is to be left although it answers."""
+        with self._lock:
+            self._failed_at[endpoint] = at
+
     def fresh(self, endpoint: int) -> bool:
         """True while nothing has succeeded on this endpoint since it was last suspected."""
         with self._lock:

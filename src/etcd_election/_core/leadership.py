@@ -144,7 +144,7 @@ class LeadershipState:
                 self._value, self._mod_revision = value, mod_revision
 
     def refused(self, proposal: int) -> None:
-        """The write surely was not carried out. (One of unknown outcome stays proposed.)"""
+        """The write surely was not carried out; one of unknown outcome stays proposed."""
         with self._lock:
             self._proposed.pop(proposal, None)
 

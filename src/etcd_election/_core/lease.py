@@ -102,7 +102,7 @@ class LeaseClock:
             elif self.alive:
                 deadline = sent_at + ttl - timing.margin(ttl)
                 if not self._ttl or deadline > self._deadline:
-                    # In this order: who asks without the lock must not see a ttl without a deadline.
+                    # In this order: who asks without the lock sees no ttl without a deadline.
                     self._deadline, self._renewed_at, self._ttl = deadline, sent_at, ttl
         alive = self.alive
         if not alive:

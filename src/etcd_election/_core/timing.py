@@ -15,7 +15,7 @@ Random = Callable[[], float]
 """Uniform in [0, 1)."""
 
 MIN_TTL = 2
-"""Etcd raises smaller ones to about its election timeout; 2 s is the floor with default settings."""
+"""Etcd raises smaller ones to about its election timeout: with default settings, to 2 s."""
 MAX_TTL = 9_000_000_000
 """Etcd answers OUT_OF_RANGE above."""
 DEFAULT_TTL = 15
@@ -24,7 +24,9 @@ DEFAULT_TIMEOUT = 5.0
 CLEANUP = 2.0
 """How long an operation that is given up may still take to remove what it left on the server."""
 RETIRE_AFTER = 30.0
-"""Etcd extends leases when its raft leader changes; so long past its end a lease is still revoked."""
+"""So long past its end a lease is still revoked: a change of raft leader extends leases."""
+GRANT_MAY_LAND = 5.0
+"""A grant that was given up may be carried out so much later."""
 
 PATIENCE = (0.3, 0.5, 1.0, 1.0, 2.0)
 """How long attempt 1, 2, ... of an idempotent call may take; the last one holds for all further."""

@@ -300,7 +300,9 @@ class ElectionClient:
         if self._closed:
             raise errors.ClientClosed
         machinery = self._etcd._in_use()
-        return machinery, self._link.clock() + (self._link.timeout if patience is None else patience)
+        if patience is None:
+            patience = self._link.timeout
+        return machinery, self._link.clock() + patience
 
     def _session_of(self, machinery: Machinery) -> Session:
         with self._lock:
@@ -347,7 +349,7 @@ class ElectionClient:
         leading_now = self.leadership
         if leading_now is not None and leading_now._state.lease is lease:
             return
-        if lease is not None and session.drop_tainted():
+        if lease is not None and session.drop_tainted() and lease.ttl:
             machinery.engine.retiring(lease).done.wait(patience)
 
     def _leave(self, session: Session, hands_on: Leadership | None, deadline: float) -> None:

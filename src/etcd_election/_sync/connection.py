@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import errors
-from .._core import arguments, endpoints as addresses, timing
+from .._core import arguments, timing
+from .._core import endpoints as addresses
 from .._core.effects import Plan
 from .._core.link import Link
 from .._core.plans import reading

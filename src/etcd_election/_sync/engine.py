@@ -259,4 +259,3 @@ class Engine:
             if delay:
                 threading.Event().wait(delay)
             cancel()
-

@@ -93,9 +93,8 @@ class Hub:
                 heard = True
                 self._heard(response)
         except (grpc.RpcError, ValueError) as error:
-            target = self._link.endpoints[endpoint].target
-            details = getattr(error, "details", lambda: error)()
-            logger.debug("the watch stream on %s ended: %s", target, details)
+            said = error.details() if isinstance(error, grpc.Call) else error
+            logger.debug("the watch stream on endpoint %d ended: %s", endpoint, said)
         finally:
             requests.put(None)
         return heard
@@ -121,5 +120,3 @@ class Subscription:
             self._hub.add(key, self._sink)
         for key in before - keys:
             self._hub.remove(key, self._sink)
-
-

@@ -174,9 +174,7 @@ class Leadership:
         proposed = arguments.octets("value", value)
         machinery, deadline = self._client._ready(timeout)
         self.check()
-        machinery.run(
-            leading.proclaim(machinery.link, self._state, proposed, deadline=deadline)
-        )
+        machinery.run(leading.proclaim(machinery.link, self._state, proposed, deadline=deadline))
         if self.lost is LostReason.KEY_DELETED:
             self.check()
 

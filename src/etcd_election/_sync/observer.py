@@ -41,9 +41,7 @@ class Observer(Generic[S]):
         self._last: object = _NOTHING
         self._take: object = _NOTHING
         self._closed = False
-        self._finalizer = weakref.finalize(
-            self, self._feed.leave_later, client._etcd, client.name
-        )
+        self._finalizer = weakref.finalize(self, self._feed.leave_later, client._etcd, client.name)
         self._finalizer.atexit = False
 
     def __repr__(self) -> str:
@@ -74,7 +72,7 @@ class Observer(Generic[S]):
         patience = arguments.optional_seconds("timeout", timeout)
         feed = self._feed
         with feed.changed:
-            if not feed.changed.wait_for(lambda: self._ready(), patience):
+            if not feed.changed.wait_for(self._ready, patience):
                 raise errors.OperationTimeout(f"no news of {self._client.name!r} in {timeout} s")
             if self._closed:
                 raise errors.ClientClosed("the observer is closed")

@@ -26,8 +26,8 @@ _AT_ONCE = 0.05
 _TOKEN_POLL = 0.02
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error, and it never leaves this package
-    """A word arrived for the plan while it waited for something else."""
+class Interrupted(Exception):
+    """A word arrived while the plan waited for something else. Never leaves this package."""
 
     def __init__(self, word: Word) -> None:
         super().__init__(word)
@@ -191,8 +191,12 @@ def call(
     return answer
 
 
+def _unheard(endpoint: int, failure: Failure) -> None:
+    """Nobody wants to know."""
+
+
 def authenticate(
-    link: Link, deadline: float, heard: Callable[[int, Failure], None] = lambda *_: None
+    link: Link, deadline: float, heard: Callable[[int, Failure], None] = _unheard
 ) -> Plan[None]:
     """Sees to it that there is a token, if there is a user. One plan fetches it, others wait.
 

@@ -16,8 +16,8 @@ from ... import errors
 from ...pb import rpc_pb2, v3election_pb2
 from ...types import LostReason
 from .. import status, timing
-from ..candidate import Candidate
 from ..candidacy import Action, Candidacy
+from ..candidate import Candidate
 from ..effects import Ended, Failure, LeaseEnded, Open, Plan, Receive, Shut, Watch, Word
 from ..leadership import LeadershipState
 from ..lease import LeaseClock
@@ -43,12 +43,11 @@ logger = logging.getLogger("etcd_election")
 _TURN_POLL = 60.0
 
 
-class _CandidacyOver(Exception):  # noqa: N818 - not an error: the campaign goes on
-    """This candidacy brings nothing any more."""
+class _CandidacyOver(Exception):
+    """This candidacy brings nothing any more; the campaign goes on."""
 
     def __init__(self, action: Action, *, sent: bool = True) -> None:
         super().__init__(action)
-        self.action = action
         self.sent = sent
 
 
@@ -215,8 +214,7 @@ def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
             candidate.name,
         )
     elif action is Action.STUCK:
-        now = candidate.link.clock()
-        candidate.link.ring.failed(endpoint, now, now)
+        candidate.link.ring.suspect(endpoint, candidate.link.clock())
         logger.info("no key within %s s of a Campaign on %s", timing.KEY_WITHIN, target)
 
 
@@ -344,9 +342,7 @@ def _rejoin_own(candidate: Candidate, key: bytes, token: int) -> Plan[Standing]:
     request = rpc_pb2.TxnRequest(
         compare=[created_at(key, token)], success=[rpc_pb2.RequestOp(request_put=put)]
     )
-    yield from call(
-        candidate.link, "campaign", Method.TXN, request, deadline=candidate.deadline()
-    )
+    yield from call(candidate.link, "campaign", Method.TXN, request, deadline=candidate.deadline())
     return (
         yield from read_standing(
             candidate.link, candidate.name, key, token, deadline=candidate.deadline()
@@ -431,6 +427,7 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     if not known:
         raise candidate.expired(lease)
     lease.end(LostReason.CLOSED)
+    link.release(lease.lease_id)
     candidate.session.lease = None
     candidate.unavailable_at = link.clock() + max(link.timeout, candidate.session.ttl)
     candidate.stood = False

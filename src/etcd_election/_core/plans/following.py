@@ -69,7 +69,6 @@ class Following:
 
     def _read(self) -> Plan[None]:
         link = self.link
-        generation = link.cluster.generation
         self._read_at = link.clock() + timing.OBSERVE_BEAT * (1 - link.random() / 10)
         request = queue(self.name, limit=1)
         try:
@@ -83,8 +82,8 @@ class Following:
             self._read_at = link.clock() + _REOPEN[0]
             return
         response: rpc_pb2.RangeResponse = answer.message
-        # The read itself may have shown another cluster.
-        generation = max(generation, link.cluster.generation)
+        # As it is now: the read itself may have shown another cluster.
+        generation = link.cluster.generation
         if not response.kvs:
             self.cursor.vacancy(response.header.revision, generation)
             return

@@ -49,9 +49,7 @@ def candidates(link: Link, name: bytes, *, deadline: float) -> Plan[list[Leader]
     Raises:
         EtcdError: As etcd answered.
     """
-    answer = yield from call(
-        link, "candidates", Method.RANGE, queue(name), deadline=deadline
-    )
+    answer = yield from call(link, "candidates", Method.RANGE, queue(name), deadline=deadline)
     response: rpc_pb2.RangeResponse = answer.message
     for kv in response.kvs:
         if not is_candidate_key(name, kv.key):

@@ -29,9 +29,10 @@ def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[N
     request = rpc_pb2.LeaseGrantRequest(ID=lease.lease_id, TTL=ttl)
     answer = yield from ask(link, "grant a lease", Method.GRANT, request, deadline=deadline)
     if isinstance(answer, Answer):
-        if answer.message.ID != lease.lease_id or answer.message.TTL <= 0:
+        granted = answer.message
+        if lease.lease_id != granted.ID or granted.TTL <= 0:
             raise errors.EtcdError("grant a lease: the answer makes no sense", maybe_applied=True)
-        lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
+        lease.renewed(sent_at=answer.sent_at, ttl=granted.TTL)
     elif answer.meaning is Meaning.LEASE_EXISTS and answer.attempt:
         # An earlier attempt was carried out and its answer lost. When it was sent counts for
         # nothing: a renewal brings a deadline that is sure.
@@ -53,7 +54,7 @@ def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
         )
         if not link.cluster.stale_term(answer.message.header.raft_term):
             return lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
-        link.ring.failed(answer.endpoint, link.clock(), link.clock())
+        link.ring.suspect(answer.endpoint, link.clock())
         yield from pause(_PAUSE)
 
 
@@ -94,15 +95,17 @@ def retire(link: Link, lease: LeaseClock) -> Plan[bool]:
     Runs in the background, for a lease that nobody is to use again. True if etcd confirmed.
     """
     lease.end(LostReason.CLOSED)
-    until = link.clock() + lease.ttl + timing.RETIRE_AFTER
+    began_at = link.clock()
+    until = began_at + lease.ttl + timing.RETIRE_AFTER
     delay = _PAUSE
     while (now := link.clock()) < until:
         try:
-            yield from revoke(link, lease, deadline=min(until, now + link.timeout))
+            known = yield from revoke(link, lease, deadline=min(until, now + link.timeout))
+            # A grant without an answer may land later, and then stands unknown to everybody.
+            if known or lease.ttl or now > began_at + timing.GRANT_MAY_LAND:
+                return True
         except errors.EtcdError as error:
             logger.debug("lease %x is still to be revoked: %s", lease.lease_id, error)
-            yield Receive(delay)
-            delay = min(1.0, delay * 2)
-        else:
-            return True
+        yield Receive(delay)
+        delay = min(1.0, delay * 2)
     return False

@@ -1,0 +1,118 @@
+"""Limits: nobody is starved, forgotten or let in twice, and etcd's watches are not deadlocked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcd_election._core.budget import Gate, Stagger, WaitBudget
+
+from .support import quick
+
+
+class Caller:
+    def __init__(self, log: list[Caller]) -> None:
+        self._log = log
+
+    def __call__(self) -> None:
+        self._log.append(self)
+
+
+def test_calls_beyond_the_limit_are_admitted_in_the_order_of_asking() -> None:
+    log: list[Caller] = []
+    first, second, third = (Caller(log) for _ in range(3))
+    gate = Gate(1)
+    assert gate.enter(first)
+    assert not gate.enter(second)
+    assert not gate.enter(third)
+    assert log == []
+    gate.leave()
+    assert log == [second]
+    gate.leave()
+    assert log == [second, third]
+    gate.leave()
+    assert gate.enter(first)
+
+
+def test_who_gave_up_waiting_holds_up_nobody() -> None:
+    log: list[Caller] = []
+    first, second, third = (Caller(log) for _ in range(3))
+    gate = Gate(1)
+    gate.enter(first)
+    gate.enter(second)
+    gate.enter(third)
+    gate.forget(second)
+    gate.leave()
+    assert log == [third]
+
+
+def test_who_gave_up_while_being_admitted_passes_it_on() -> None:
+    log: list[Caller] = []
+    first, second, third = (Caller(log) for _ in range(3))
+    gate = Gate(1)
+    gate.enter(first)
+    gate.enter(second)
+    gate.enter(third)
+    gate.leave()
+    gate.forget(second)
+    assert log == [second, third]
+    gate.leave()
+    assert gate.enter(first)
+
+
+@quick
+@given(st.integers(1, 3), st.lists(st.sampled_from(["enter", "leave", "forget"]), max_size=40))
+def test_never_more_than_the_limit_and_never_idle_while_somebody_waits(
+    size: int, steps: list[str]
+) -> None:
+    gate = Gate(size)
+    log: list[Caller] = []
+    inside: list[Caller] = []
+    line: list[Caller] = []
+    for step in steps:
+        if step == "enter":
+            caller = Caller(log)
+            (inside if gate.enter(caller) else line).append(caller)
+        elif step == "leave" and inside:
+            inside.pop()
+            gate.leave()
+        elif step == "forget" and line:
+            gate.forget(line.pop())
+        while log:
+            caller = log.pop(0)
+            assert caller is line.pop(0), "out of order"
+            inside.append(caller)
+        assert len(inside) <= size
+        assert len(inside) == size or not line
+
+
+def test_waits_of_each_member_are_counted_for_itself() -> None:
+    budget = WaitBudget(2)
+    assert [budget.take(0), budget.take(0), budget.take(0)] == [True, True, False]
+    assert budget.take(1)
+    budget.give(0)
+    assert budget.take(0)
+    assert not budget.take(0)
+
+
+def test_ends_of_waits_are_kept_apart() -> None:
+    stagger = Stagger(0.003)
+    assert [stagger.delay(100.0) for _ in range(3)] == pytest.approx([0.0, 0.003, 0.006])
+    assert stagger.delay(100.008) == pytest.approx(0.001)
+    assert stagger.delay(200.0) == 0.0
+
+
+@quick
+@given(st.lists(st.floats(0, 0.02), max_size=20))
+def test_no_two_waits_end_together(pauses: list[float]) -> None:
+    stagger = Stagger(0.003)
+    now, ends = 100.0, []
+    for pause in pauses:
+        now += pause
+        delay = stagger.delay(now)
+        assert delay >= 0
+        ends.append(now + delay)
+    assert all(b - a > 0.0029 for a, b in pairwise(ends))

@@ -1,0 +1,187 @@
+"""The bookkeeping of watches: whoever wants a key hears of it, over every end of the stream."""
+
+from __future__ import annotations
+
+import pytest
+
+from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
+from etcd_election._core.keywatch import WatchBook
+from etcd_election.pb import kv_pb2, rpc_pb2
+
+from .support import header, kv
+
+KEY = b"jobs/abc"
+OTHER = b"jobs/def"
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def __call__(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    def taken(self) -> list[Fact]:
+        facts, self.facts = self.facts, []
+        return facts
+
+
+@pytest.fixture
+def book() -> WatchBook:
+    return WatchBook()
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+def created(request: rpc_pb2.WatchRequest | None) -> tuple[int, bytes]:
+    """The number and the key of a watch that is asked for."""
+    assert request is not None
+    assert request.HasField("create_request")
+    create = request.create_request
+    assert not create.range_end
+    assert create.start_revision == 0, "from now on, never from the past"
+    return create.watch_id, create.key
+
+
+def stands(watch_id: int, revision: int) -> rpc_pb2.WatchResponse:
+    return rpc_pb2.WatchResponse(header=header(revision), watch_id=watch_id, created=True)
+
+
+def events(watch_id: int, *happened: kv_pb2.Event) -> rpc_pb2.WatchResponse:
+    return rpc_pb2.WatchResponse(header=header(), watch_id=watch_id, events=happened)
+
+
+PUT = kv_pb2.Event(type=kv_pb2.Event.PUT, kv=kv(KEY, 10, 11, value=b"new"))
+DELETE = kv_pb2.Event(type=kv_pb2.Event.DELETE, kv=kv_pb2.KeyValue(key=KEY, mod_revision=12))
+
+
+def test_watch_ids_are_ours_and_never_used_twice(book: WatchBook, sink: Sink) -> None:
+    first, key = created(book.add(KEY, sink))
+    assert (first, key) == (1, KEY)
+    assert created(book.add(OTHER, sink)) == (2, OTHER)
+    assert len(book) == 2
+    book.remove(KEY, sink)
+    assert created(book.add(KEY, sink)) == (3, KEY)
+
+
+def test_all_that_happens_to_a_key_is_told_in_order(book: WatchBook, sink: Sink) -> None:
+    number, _ = created(book.add(KEY, sink))
+    assert book.response(stands(number, 10)) is None
+    assert book.response(events(number, PUT, DELETE)) is None
+    assert sink.taken() == [WatchStands(KEY, 10), KeyPut(PUT.kv), KeyGone(KEY, 12)]
+
+
+def test_key_has_one_watch_however_many_want_it(book: WatchBook, sink: Sink) -> None:
+    late = Sink()
+    number, _ = created(book.add(KEY, sink))
+    assert book.add(KEY, late) is None
+    assert late.taken() == [], "it does not stand yet"
+    book.response(stands(number, 10))
+    assert sink.taken() == late.taken() == [WatchStands(KEY, 10)]
+    book.response(events(number, DELETE))
+    assert sink.taken() == late.taken() == [KeyGone(KEY, 12)]
+
+
+def test_who_comes_to_a_standing_watch_learns_since_when(book: WatchBook, sink: Sink) -> None:
+    number, _ = created(book.add(KEY, sink))
+    book.response(stands(number, 10))
+    late = Sink()
+    book.add(KEY, late)
+    assert late.taken() == [WatchStands(KEY, 10)]
+
+
+def test_last_one_to_leave_ends_the_watch(book: WatchBook, sink: Sink) -> None:
+    other = Sink()
+    number, _ = created(book.add(KEY, sink))
+    book.add(KEY, other)
+    assert book.remove(KEY, sink) is None
+    request = book.remove(KEY, other)
+    assert request is not None
+    assert request.cancel_request.watch_id == number
+    assert len(book) == 0
+    book.response(events(number, DELETE))
+    assert sink.taken() == other.taken() == [], "an event under way is for nobody"
+
+
+def test_leaving_twice_or_uninvited_takes_nobody_elses_watch(book: WatchBook, sink: Sink) -> None:
+    book.add(KEY, sink)
+    assert book.remove(KEY, Sink()) is None
+    assert book.remove(OTHER, sink) is None
+    assert len(book) == 1
+    book.remove(KEY, sink)
+    assert book.remove(KEY, sink) is None
+
+
+def test_end_of_the_stream_is_told_and_everything_is_asked_for_again(
+    book: WatchBook, sink: Sink
+) -> None:
+    number, _ = created(book.add(KEY, sink))
+    other = Sink()
+    book.add(OTHER, other)
+    book.response(stands(number, 10))
+    sink.taken()
+    book.broken()
+    assert sink.taken() == [WatchBroken(KEY)]
+    assert other.taken() == [WatchBroken(OTHER)]
+    late = Sink()
+    book.add(KEY, late)
+    assert late.taken() == [], "nothing stands on a broken stream"
+    renewed = dict(created(request)[::-1] for request in book.restart())
+    assert set(renewed) == {KEY, OTHER}
+    assert book.response(stands(number, 20)) is None
+    assert sink.taken() == [], "an answer of the old stream"
+    book.response(stands(renewed[KEY], 20))
+    assert sink.taken() == late.taken() == [WatchStands(KEY, 20)]
+
+
+def test_new_stream_asks_for_nothing_that_nobody_wants(book: WatchBook, sink: Sink) -> None:
+    book.add(KEY, sink)
+    book.remove(KEY, sink)
+    assert book.restart() == []
+
+
+def test_compaction_only_means_to_start_again_from_now(book: WatchBook, sink: Sink) -> None:
+    number, _ = created(book.add(KEY, sink))
+    book.response(stands(number, 10))
+    sink.taken()
+    compacted = rpc_pb2.WatchResponse(
+        header=header(), watch_id=number, canceled=True, compact_revision=50
+    )
+    again, key = created(book.response(compacted))
+    assert key == KEY
+    assert again != number
+    assert sink.taken() == [WatchBroken(KEY)]
+    book.response(stands(again, 60))
+    book.response(events(again, DELETE))
+    assert sink.taken() == [WatchStands(KEY, 60), KeyGone(KEY, 12)]
+
+
+def test_refused_watch_is_told_and_not_asked_for_over_and_over(book: WatchBook, sink: Sink) -> None:
+    """As etcd 3.5 refuses: created and cancelled at once, under our number."""
+    number, _ = created(book.add(KEY, sink))
+    refused = rpc_pb2.WatchResponse(
+        header=header(), watch_id=number, created=True, canceled=True, cancel_reason="denied"
+    )
+    assert book.response(refused) is None
+    assert sink.taken() == [WatchBroken(KEY)]
+    # A new stream has a new token: then it is tried again.
+    assert [created(request)[1] for request in book.restart()] == [KEY]
+
+
+def test_refusal_without_our_number_harms_no_other_watch(book: WatchBook, sink: Sink) -> None:
+    """As etcd 3.4 refuses: under the number -1."""
+    number, _ = created(book.add(KEY, sink))
+    refused = rpc_pb2.WatchResponse(header=header(), watch_id=-1, created=True, canceled=True)
+    assert book.response(refused) is None
+    book.response(stands(number, 10))
+    assert sink.taken() == [WatchStands(KEY, 10)]
+
+
+def test_refused_watch_can_be_left(book: WatchBook, sink: Sink) -> None:
+    number, _ = created(book.add(KEY, sink))
+    book.response(rpc_pb2.WatchResponse(watch_id=number, created=True, canceled=True))
+    assert book.remove(KEY, sink) is not None
+    assert book.restart() == []

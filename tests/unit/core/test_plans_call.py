@@ -1,0 +1,450 @@
+"""One call: endpoint after endpoint, in short attempts, and never twice what may hurt."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from etcd_election import errors
+from etcd_election._core.effects import Failure, Invoke, Sleep, Word
+from etcd_election._core.link import Link
+from etcd_election._core.method import Method
+from etcd_election._core.plans.call import Answer, Interrupted, Refusal, ask, authenticate, call
+from etcd_election._core.status import Meaning
+from etcd_election.pb import rpc_pb2
+
+from .support import (
+    DENIED,
+    LATE,
+    NO_RAFT_LEADER,
+    REFUSED_CONNECTION,
+    SILENCE,
+    START,
+    TOKEN_REFUSED,
+    FakeClock,
+    Script,
+    authenticated,
+    make_link,
+    ranged,
+    steady,
+)
+
+REQUEST = rpc_pb2.RangeRequest(key=b"k")
+USER = ("root", "hunter2")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def asking(
+    link: Link, clock: FakeClock, *, seconds: float = 5.0, idempotent: bool = True
+) -> Script[Answer | Refusal]:
+    deadline = clock() + seconds
+    plan = ask(link, "read", Method.RANGE, REQUEST, deadline=deadline, idempotent=idempotent)
+    return Script(plan, clock)
+
+
+def endpoints(script: Script[Answer | Refusal]) -> list[int]:
+    return [invoke.endpoint for invoke in script.calls]
+
+
+def test_answer_says_when_its_request_was_sent(clock: FakeClock) -> None:
+    """A lease is counted from there."""
+    link = make_link(clock)
+    script = asking(link, clock)
+    invoke = script.invoke(Method.RANGE, ranged(), took=0.2)
+    assert invoke.request is REQUEST
+    assert invoke.metadata == (("hasleader", "true"),)
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert (answer.sent_at, answer.endpoint, answer.attempt) == (START, 0, 0)
+    assert answer.message == ranged()
+    assert link.latency == pytest.approx(0.2)
+    assert not link.ring.fresh(0)
+
+
+def test_attempts_are_short_and_the_first_may_connect(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock, seconds=30)
+    timeouts = [script.silent(Method.RANGE).timeout for _ in range(7)]
+    assert timeouts == pytest.approx([1.3, 0.5, 1.0, 1.0, 2.0, 2.0, 2.0])
+
+
+def test_known_connection_is_not_waited_for(clock: FakeClock) -> None:
+    link = make_link(clock)
+    link.ring.worked(0, START)
+    assert asking(link, clock).expect(Invoke).timeout == pytest.approx(0.3)
+
+
+def test_distant_cluster_is_given_the_time_it_takes(clock: FakeClock) -> None:
+    link = make_link(clock)
+    link.ring.worked(0, START)
+    link.latency = 0.2
+    assert asking(link, clock).expect(Invoke).timeout == pytest.approx(1.6)
+
+
+def test_no_attempt_outlasts_the_operation(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock, seconds=1.5)
+    script.silent(Method.RANGE)
+    assert script.expect(Invoke).timeout == pytest.approx(0.2, abs=0.01)
+    script.silent(Method.RANGE)
+    error = script.raised(errors.Unavailable)
+    assert clock() == pytest.approx(START + 1.5, abs=0.01)
+    assert error.code.name == "DEADLINE_EXCEEDED"
+
+
+def test_next_attempt_goes_elsewhere(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=3)
+    script = asking(link, clock)
+    script.silent(Method.RANGE)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, ranged())
+    assert endpoints(script) == [0, 1, 2]
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert (answer.endpoint, answer.attempt) == (2, 2)
+    assert link.ring.pick() == 2, "and the next call goes where it was answered"
+
+
+def test_endpoint_that_works_for_others_is_still_left_by_a_call_that_failed(
+    clock: FakeClock,
+) -> None:
+    """Starved there, it is not to wait for the same again."""
+    link = make_link(clock, endpoints=2)
+    script = asking(link, clock)
+    link.ring.worked(0, clock() + 0.1)
+    script.silent(Method.RANGE)
+    assert script.expect(Invoke).endpoint == 1
+    assert link.ages == [0, 0]
+
+
+def test_one_endpoint_is_tried_again_and_again(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock)
+    script.silent(Method.RANGE)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+    assert endpoints(script) == [0, 0, 0]
+
+
+def test_refused_connections_are_not_hammered(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2, random=steady(0.5))
+    script = asking(link, clock)
+    delays = []
+    for _ in range(6):
+        script.invoke(Method.RANGE, REFUSED_CONNECTION)
+        script.invoke(Method.RANGE, REFUSED_CONNECTION)
+        delays.append(script.sleep().seconds)
+    assert delays == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.8])
+    assert all(one != next_ for one, next_ in pairwise(endpoints(script)))
+
+
+def test_pause_is_made_only_where_all_failed_at_once(clock: FakeClock) -> None:
+    script = asking(make_link(clock, endpoints=2), clock)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.expect(Sleep)
+
+
+def test_pause_ends_with_the_operation(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock, seconds=0.01)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    assert script.sleep().seconds <= 0.01
+    script.raised(errors.Unavailable)
+
+
+def test_busy_member_is_left_for_another(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, NO_RAFT_LEADER)
+    script.invoke(Method.RANGE, ranged())
+    assert endpoints(script) == [0, 1]
+    assert link.ages == [0, 0], "its connection stands"
+
+
+def test_silent_connection_is_made_anew(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2)
+    script = asking(link, clock)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    assert link.ages == [1, 0]
+
+
+def test_error_tells_what_every_endpoint_said(clock: FakeClock) -> None:
+    cause = RuntimeError("the grpc error")
+    script = asking(make_link(clock, endpoints=4), clock, seconds=1)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.invoke(Method.RANGE, Failure("UNAVAILABLE", ""))
+    rest = script.expect(Invoke).timeout + LATE
+    script.invoke(Method.RANGE, Failure("DEADLINE_EXCEEDED", "too late", cause), took=rest)
+    error = script.raised(errors.Unavailable)
+    assert error.attempts == (
+        "etcd0:2379: failed to connect to all addresses; last error: ...",
+        "etcd1:2379: UNAVAILABLE",
+        "etcd2:2379: too late",
+        "etcd3:2379: not tried",
+    )
+    assert str(error).startswith("read: etcd did not answer within 1.00 s (etcd0:2379: failed")
+    assert error.details == "too late"
+    assert error.__cause__ is cause
+
+
+def test_no_time_means_no_call(clock: FakeClock) -> None:
+    error = asking(make_link(clock), clock, seconds=0).raised(errors.Unavailable)
+    assert error.attempts == ("etcd0:2379: not tried",)
+    assert error.code.name == "UNAVAILABLE"
+    assert error.__cause__ is None
+    assert not error.maybe_applied
+
+
+@pytest.mark.parametrize(("reply", "sent"), [(REFUSED_CONNECTION, False), (SILENCE, True)])
+def test_error_tells_whether_anything_may_have_been_carried_out(
+    clock: FakeClock, reply: Failure, sent: bool
+) -> None:
+    script = asking(make_link(clock), clock, seconds=0.5)
+    script.invoke(Method.RANGE, reply, took=0.2)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION, took=0.3)
+    assert script.raised(errors.Unavailable).maybe_applied is sent
+
+
+def test_what_repeating_cannot_mend_is_not_repeated(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, DENIED)
+    assert script.returned() == Refusal(Meaning.DENIED, DENIED, 1)
+    assert not link.ring.fresh(0), "it did answer"
+
+
+def test_answer_of_something_else_than_etcd_is_not_believed(clock: FakeClock) -> None:
+    """No etcd answers a read without the number of its cluster."""
+    script = asking(make_link(clock), clock)
+    script.invoke(Method.RANGE, rpc_pb2.RangeResponse())
+    assert "not one of etcd's" in str(script.raised(errors.EtcdError))
+
+
+def test_call_turns_a_refusal_into_an_error(clock: FakeClock) -> None:
+    deadline = clock() + 5
+    script = Script(call(make_link(clock), "read", Method.RANGE, REQUEST, deadline=deadline), clock)
+    script.invoke(Method.RANGE, DENIED)
+    assert "read: etcdserver: permission denied" in str(script.raised(errors.PermissionDenied))
+
+
+def test_call_is_repeated_until_it_is_answered(clock: FakeClock) -> None:
+    deadline = clock() + 5
+    script = Script(call(make_link(clock), "read", Method.RANGE, REQUEST, deadline=deadline), clock)
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, ranged())
+    assert script.returned().message == ranged()
+
+
+def test_call_that_may_hurt_twice_is_given_all_the_time(clock: FakeClock) -> None:
+    script = asking(make_link(clock, endpoints=2), clock, idempotent=False)
+    assert script.expect(Invoke).timeout == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    "reply", [SILENCE, NO_RAFT_LEADER, Failure("UNAVAILABLE", "Socket closed")]
+)
+def test_call_that_may_have_been_carried_out_is_not_repeated(
+    clock: FakeClock, reply: Failure
+) -> None:
+    script = asking(make_link(clock, endpoints=2), clock, idempotent=False)
+    script.invoke(Method.RANGE, reply)
+    error = script.raised(errors.Unavailable)
+    assert error.maybe_applied
+    assert error.details == reply.details
+
+
+def test_call_that_surely_never_left_is_sent_again_elsewhere(clock: FakeClock) -> None:
+    script = asking(make_link(clock, endpoints=2), clock, idempotent=False)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+    assert endpoints(script) == [0, 1]
+
+
+def test_call_that_never_left_in_all_its_time_was_surely_not_carried_out(
+    clock: FakeClock,
+) -> None:
+    script = asking(make_link(clock), clock, seconds=0.02, idempotent=False)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.sleep()
+    assert not script.raised(errors.Unavailable).maybe_applied
+
+
+@pytest.mark.parametrize("word", [Word.CANCELLED, Word.CLOSED])
+def test_word_ends_the_wait_for_an_answer(clock: FakeClock, word: Word) -> None:
+    script = asking(make_link(clock), clock)
+    script.invoke(Method.RANGE, word)
+    assert script.raised(Interrupted).word is word
+
+
+def test_word_ends_a_pause(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.sleep(Word.CANCELLED)
+    assert script.raised(Interrupted).word is Word.CANCELLED
+
+
+def test_token_is_fetched_first_and_goes_with_the_call(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    login = script.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    assert login.request == rpc_pb2.AuthenticateRequest(name="root", password="hunter2")
+    assert login.metadata == (), "a token refused before would be refused again"
+    invoke = script.invoke(Method.RANGE, ranged())
+    assert ("token", "secret") in invoke.metadata
+    script.returned()
+    again = asking(link, clock)
+    again.invoke(Method.RANGE, ranged())
+    again.returned()
+
+
+def test_refused_token_is_replaced_once_and_the_call_repeated(clock: FakeClock) -> None:
+    script = asking(make_link(clock, credentials=USER), clock)
+    script.invoke(Method.AUTHENTICATE, authenticated("old"))
+    script.invoke(Method.RANGE, TOKEN_REFUSED)
+    script.invoke(Method.AUTHENTICATE, authenticated("new"))
+    assert ("token", "new") in script.invoke(Method.RANGE, ranged()).metadata
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert answer.attempt == 0, "a refused token is no attempt that may have been carried out"
+
+
+def test_call_that_may_hurt_twice_is_repeated_after_a_refused_token(clock: FakeClock) -> None:
+    script = asking(make_link(clock, credentials=USER), clock, idempotent=False)
+    script.invoke(Method.AUTHENTICATE, authenticated("old"))
+    script.invoke(Method.RANGE, TOKEN_REFUSED)
+    script.invoke(Method.AUTHENTICATE, authenticated("new"))
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+def test_token_refused_over_and_over_is_an_error_not_a_loop(clock: FakeClock) -> None:
+    script = asking(make_link(clock, credentials=USER), clock)
+    for token in ("old", "new"):
+        script.invoke(Method.AUTHENTICATE, authenticated(token))
+        script.invoke(Method.RANGE, TOKEN_REFUSED)
+    assert script.returned() == Refusal(Meaning.TOKEN_REFUSED, TOKEN_REFUSED, 0)
+
+
+def test_token_that_somebody_else_replaced_meanwhile_is_not_fetched_again(
+    clock: FakeClock,
+) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    script.invoke(Method.AUTHENTICATE, authenticated("old"))
+    link.tokens.refused(1)
+    link.tokens.begin()
+    link.tokens.renewed("new")
+    script.invoke(Method.RANGE, TOKEN_REFUSED)
+    assert ("token", "new") in script.invoke(Method.RANGE, ranged()).metadata
+
+
+def test_etcd_that_wants_a_user_where_none_was_given_is_refusing(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock)
+    script.invoke(Method.RANGE, TOKEN_REFUSED)
+    assert isinstance(script.returned(), Refusal)
+
+
+def test_others_wait_for_the_one_who_fetches_the_token(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    first, second = asking(link, clock), asking(link, clock)
+    second.sleep()
+    second.sleep()
+    first.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    second.sleep()
+    assert ("token", "secret") in second.invoke(Method.RANGE, ranged()).metadata
+
+
+def test_wrong_password_is_an_error_at_once_without_the_password_in_it(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    wrong = Failure("INVALID_ARGUMENT", "etcdserver: authentication failed, invalid user ID")
+    script.invoke(Method.AUTHENTICATE, wrong)
+    error = script.raised(errors.AuthenticationFailed)
+    assert "hunter2" not in f"{error!r} {error.__dict__}"
+    assert link.tokens.begin(), "the next one may try"
+
+
+def test_token_is_fetched_elsewhere_when_one_endpoint_is_down(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2, credentials=USER)
+    script = asking(link, clock)
+    script.invoke(Method.AUTHENTICATE, REFUSED_CONNECTION)
+    script.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    script.invoke(Method.RANGE, ranged())
+    assert endpoints(script) == [0, 1, 1]
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert answer.attempt == 0
+    assert link.ages == [0, 0]
+
+
+def test_fetching_a_token_from_nobody_neither_hammers_nor_forgets_why(clock: FakeClock) -> None:
+    cause = RuntimeError("the grpc error")
+    link = make_link(clock, endpoints=2, random=steady(0.5), credentials=USER)
+    script = asking(link, clock, seconds=0.3)
+    delays = []
+    while script.effect is not None:
+        script.invoke(Method.AUTHENTICATE, REFUSED_CONNECTION)
+        script.invoke(Method.AUTHENTICATE, Failure("UNAVAILABLE", "Socket closed", cause))
+        delays.append(script.sleep().seconds)
+    assert delays[:2] == pytest.approx([0.05, 0.1])
+    assert clock() == pytest.approx(START + 0.3, abs=0.01), "not a moment longer"
+    error = script.raised(errors.Unavailable)
+    assert error.attempts[0].startswith("etcd0:2379: failed to connect")
+    assert error.attempts[1] == "etcd1:2379: Socket closed"
+    assert error.__cause__ is cause
+    assert not error.maybe_applied
+    assert link.ages[0] == 0
+    assert link.ages[1] > 0
+
+
+@pytest.mark.parametrize("ends", ["closed", "word", "pause"])
+def test_plan_that_is_given_up_leaves_the_token_to_others(clock: FakeClock, ends: str) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    if ends == "closed":
+        script.close()
+    elif ends == "word":
+        script.invoke(Method.AUTHENTICATE, Word.CANCELLED)
+        script.raised(Interrupted)
+    else:
+        script.invoke(Method.AUTHENTICATE, REFUSED_CONNECTION)
+        script.sleep(Word.CANCELLED)
+        script.raised(Interrupted)
+    assert link.tokens.begin()
+
+
+def test_waiting_for_a_token_ends_with_the_operation(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    link.tokens.begin()
+    script = asking(link, clock, seconds=0.1)
+    for _ in range(5):
+        script.sleep()
+    script.raised(errors.Unavailable)
+
+
+def test_fetching_a_token_ends_with_the_operation(clock: FakeClock) -> None:
+    script = asking(make_link(clock, credentials=USER), clock, seconds=0.5)
+    assert script.silent(Method.AUTHENTICATE).timeout == pytest.approx(0.5)
+    script.sleep()
+    script.raised(errors.Unavailable)
+
+
+def test_token_may_be_seen_to_without_a_call(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = Script(authenticate(link, START + 5), clock)
+    script.invoke(Method.AUTHENTICATE, REFUSED_CONNECTION)
+    script.sleep()
+    login = script.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    assert login.timeout == pytest.approx(2.0)
+    script.returned()
+    assert link.tokens.current()[0] == "secret"
+    Script(authenticate(link, START + 5), clock).returned()

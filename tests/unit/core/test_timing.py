@@ -1,0 +1,67 @@
+"""The times that everything is decided by."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etcd_election._core import timing
+
+from .support import quick, steady
+
+
+@pytest.mark.parametrize(("ttl", "margin"), [(1, 0.2), (2, 0.2), (15, 1.5), (60, 6.0)])
+def test_margin_is_a_tenth_and_at_least_a_fifth_of_a_second(ttl: int, margin: float) -> None:
+    assert timing.margin(ttl) == pytest.approx(margin)
+
+
+@quick
+@given(st.integers(timing.MIN_TTL, timing.MAX_TTL), st.floats(0, 1, exclude_max=True))
+def test_two_beats_may_fail_before_a_lease_is_given_up(ttl: int, number: float) -> None:
+    beat = timing.beat(ttl, steady(number))
+    assert ttl * 0.3 <= beat <= ttl / 3
+    assert 2 * beat < ttl - timing.margin(ttl)
+
+
+def test_leadership_is_handed_out_with_time_for_the_next_renewal() -> None:
+    assert timing.enough(15) == timing.beat(15, steady())
+
+
+def test_first_attempts_are_short_and_a_slow_cluster_is_given_more() -> None:
+    attempts = [timing.patience(attempt, 0.0) for attempt in range(8)]
+    assert attempts == [0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]
+    assert timing.patience(0, 0.2) == pytest.approx(1.6)
+    assert timing.patience(4, 0.2) == 2.0
+
+
+@quick
+@given(st.integers(1, 100), st.floats(0, 1, exclude_max=True))
+def test_rounds_in_vain_come_ever_less_often_but_go_on(rounds: int, number: float) -> None:
+    delay = timing.round_delay(rounds, steady(number))
+    bound = timing.ROUND_DELAY[min(rounds, 5) - 1]
+    assert bound * 0.75 <= delay <= bound * 1.25
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"), [("linux", "CLOCK_BOOTTIME"), ("darwin", "CLOCK_MONOTONIC_RAW")]
+)
+def test_clock_goes_on_while_the_machine_sleeps(
+    monkeypatch: pytest.MonkeyPatch, platform: str, name: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(time, name, 77, raising=False)
+    monkeypatch.setattr(time, "clock_gettime", float)
+    assert timing._system_clock()() == 77.0
+
+
+def test_other_platforms_take_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert timing._system_clock() is time.monotonic
+
+
+def test_system_clock_runs() -> None:
+    assert timing.system_clock() <= timing.system_clock()
