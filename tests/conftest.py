@@ -6,12 +6,13 @@ pauses or cuts an etcd takes `own_server`.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The library may go on tidying up in the background for a moment.
 SETTLE = 3.0
+
+# Seconds for all that is to be done after one test.
+TEARDOWN_TIMEOUT = 90.0
+
+_stderr = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Now, before it is captured.
+    config.stash[_stderr] = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends the process, with the stacks of all threads, when a fixture does not come to its end.
+
+    pytest-timeout stops counting when a test fails: the fixtures of that test could hang for ever.
+    """
+    faulthandler.dump_traceback_later(TEARDOWN_TIMEOUT, exit=True, file=item.config.stash[_stderr])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def find_etcd() -> str:

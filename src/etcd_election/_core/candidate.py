@@ -66,7 +66,6 @@ class Candidate:
     def __init__(
         self,
         link: Link,
-        host: Host,
         session: Session,
         *,
         name: bytes,
@@ -76,7 +75,6 @@ class Candidate:
         tell: Callable[[Fact], None],
     ) -> None:
         self.link = link
-        self.host = host
         self.session = session
         self.name = name
         self.value = value

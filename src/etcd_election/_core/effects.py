@@ -5,8 +5,9 @@ A plan is a generator. It yields one effect at a time and is sent what came of i
 ========= ============================================================ ==========================
 effect    what the front-end does                                      what it sends back
 ========= ============================================================ ==========================
-Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure
-Sleep     nothing, for so long                                         None
+Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure;
+                                                                       a Word that came instead
+Sleep     nothing, for so long                                         None; a Word, at once
 Receive   waits for the next fact in the plan's inbox, at most so long the fact, or None
 Watch     tells the inbox about exactly these keys from now on         None, at once
 Open      starts the plan's one long call; its end comes as a fact     None, at once
@@ -52,7 +53,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Receive:
-    """Wait for a fact; ``seconds`` is never longer than a third of a lease's ttl."""
+    """Wait for a fact; with a lease, never for longer than a third of its ttl."""
 
     seconds: float
 

@@ -137,7 +137,6 @@ class ElectionClient:
         ticket = Ticket(campaigns=True)
         candidate = Candidate(
             self._link,
-            machinery.engine,
             session,
             name=self._name,
             value=proposed,

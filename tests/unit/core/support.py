@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from etcd_election._core.effects import (
     Effect,
@@ -39,7 +39,12 @@ LATE = 1e-6
 E = TypeVar("E", bound=Effect)
 T = TypeVar("T")
 
-quick = settings(max_examples=150, deadline=None, database=None)
+quick = settings(
+    max_examples=150,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a loaded machine is no fault of the code
+)
 """For properties: enough to find what was broken on purpose, and quick."""
 
 SILENCE = Failure("DEADLINE_EXCEEDED", "Deadline Exceeded")

@@ -96,7 +96,6 @@ class Campaigning:
         self.told: list[Fact] = []
         self.candidate = Candidate(
             self.link,
-            self.host,
             self.session,
             name=NAME,
             value=VALUE,

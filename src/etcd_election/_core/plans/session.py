@@ -18,6 +18,7 @@ from .call import Answer, ask, call, pause
 logger = logging.getLogger("etcd_election")
 
 _PAUSE = 0.05
+_REFUSED_PAUSE = 0.5
 
 
 def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[None]:
@@ -69,7 +70,7 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
             yield from renew(link, lease, deadline=link.clock() + lease.remaining())
         except errors.EtcdError as error:
             logger.warning("lease %x could not be renewed: %s", lease.lease_id, error)
-            yield Receive(min(_PAUSE, lease.remaining()))
+            yield Receive(min(_REFUSED_PAUSE, lease.remaining()))
     lease.settle()
 
 
