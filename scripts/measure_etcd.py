@@ -7,7 +7,7 @@ as a cluster of one; each becomes a column. What was found so far stands in docs
 
 Guaranteed: all measuring is done with plain stubs, nothing of the library but `etcd_election.pb`
 takes part. Not guaranteed: that times mean much on a busy machine; counts mean more, and races
-come out differently each time. With four servers it takes some five minutes.
+come out differently each time. With four servers it takes five to six minutes.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from ..pb import kv_pb2
 from ..types import LostReason
+from .callbacks import Callbacks
 from .lease import LeaseClock
 
 _END = "end"
@@ -63,7 +64,7 @@ class LeadershipState:
         self._proposed: dict[int, bytes] = {}
         self._proposals = 0
         self._ended: dict[str, LostReason] = {}
-        self._callbacks: dict[object, Callable[[], None]] = {}
+        self._callbacks = Callbacks()
         # Called at once if the lease has ended in this moment.
         self._unheard: Callable[[], None] = lambda: None
         self._unheard = lease.when_ended(self.settle)
@@ -109,25 +110,16 @@ class LeadershipState:
         if reason not in OURS and reason is not LostReason.FORKED:
             # What becomes of the key is not known: the next campaign takes another lease.
             self.lease.end(reason or LostReason.SESSION_EXPIRED)
-        with self._lock:
-            callbacks, self._callbacks = list(self._callbacks.values()), {}
-        for callback in callbacks:
-            callback()
+        self._callbacks.call()
 
     def when_ended(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once, when the end is noticed (at once if it was); returns the removal.
 
         The callback runs on the thread that notices and must be quick.
         """
-        mark = object()
-        with self._lock:
-            self._callbacks[mark] = callback
+        remove = self._callbacks.add(callback)
         self.settle()
-        return lambda: self._remove(mark)
-
-    def _remove(self, mark: object) -> None:
-        with self._lock:
-            self._callbacks.pop(mark, None)
+        return remove
 
     def proposed(self, value: bytes) -> int:
         """A write of ours is about to leave; returns its number."""

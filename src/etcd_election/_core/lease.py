@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from ..types import LostReason
 from . import timing
+from .callbacks import Callbacks
 
 _END = "end"
 
@@ -44,7 +45,7 @@ class LeaseClock:
         self._renewed_at = float("-inf")
         self._deadline = float("inf")
         self._ended: dict[str, LostReason] = {}
-        self._callbacks: dict[object, Callable[[], None]] = {}
+        self._callbacks = Callbacks()
 
     def __repr__(self) -> str:
         return f"<LeaseClock {self.lease_id:x} remaining={self.remaining():.3f}>"
@@ -118,22 +119,13 @@ class LeaseClock:
         """Calls the callbacks if the lease has ended and they were not called yet."""
         if self.alive:
             return
-        with self._lock:
-            callbacks, self._callbacks = list(self._callbacks.values()), {}
-        for callback in callbacks:
-            callback()
+        self._callbacks.call()
 
     def when_ended(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls back once, when the end is noticed (at once if it was); returns the removal.
 
         The callback runs on the thread that notices and must be quick.
         """
-        mark = object()
-        with self._lock:
-            self._callbacks[mark] = callback
+        remove = self._callbacks.add(callback)
         self.settle()
-        return lambda: self._remove(mark)
-
-    def _remove(self, mark: object) -> None:
-        with self._lock:
-            self._callbacks.pop(mark, None)
+        return remove

@@ -30,13 +30,12 @@ from ..standing import (
     found,
     is_candidate_key,
     joining,
-    one,
     queue,
-    reading,
 )
 from ..status import Meaning
 from . import leading, session
 from .call import Interrupted, Refusal, ask, authenticate, call
+from .reading import read_standing
 
 logger = logging.getLogger("etcd_election")
 
@@ -348,32 +347,6 @@ def _rejoin_own(candidate: Candidate, key: bytes, token: int) -> Plan[Standing]:
             candidate.link, candidate.name, key, token, deadline=candidate.deadline()
         )
     )
-
-
-def read_standing(
-    link: Link, name: bytes, key: bytes, token: int | None, *, deadline: float
-) -> Plan[Standing]:
-    """Reads a candidate's place: one transaction if its token is known, else up to two."""
-    if token is None:
-        head = queue(name, limit=1)
-        answer = yield from call(
-            link, "read the queue", Method.TXN, reading(one(key), head), deadline=deadline
-        )
-        own = found(answer.message, 0)
-        first = found(answer.message, 1)
-        revision = answer.message.header.revision
-        if not own or (first and first[0].key == key):
-            return Standing(own[0] if own else None, None, revision)
-        token = own[0].create_revision
-    just_before = queue(name, limit=1, below=token, newest_first=True, keys_only=True)
-    answer = yield from call(
-        link, "read the queue", Method.TXN, reading(one(key), just_before), deadline=deadline
-    )
-    own, before = found(answer.message, 0), found(answer.message, 1)
-    revision = answer.message.header.revision
-    if not own or own[0].create_revision != token:
-        return Standing(None, None, revision)
-    return Standing(own[0], before[0] if before else None, revision)
 
 
 def _won(

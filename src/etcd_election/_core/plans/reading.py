@@ -1,4 +1,4 @@
-"""Reads that anybody may do: who leads, who waits, does etcd answer."""
+"""Reads: who leads, who waits, where a candidate stands, does etcd answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .. import status
 from ..effects import Plan
 from ..link import Link
 from ..method import Method
-from ..standing import as_leader, is_candidate_key, queue
+from ..standing import Standing, as_leader, found, is_candidate_key, one, queue, reading
 from ..status import Meaning
 from .call import Refusal, ask, call
 
@@ -55,3 +55,29 @@ def candidates(link: Link, name: bytes, *, deadline: float) -> Plan[list[Leader]
         if not is_candidate_key(name, kv.key):
             link.warn_foreign(name, kv.key)
     return [as_leader(name, kv, response.header.revision) for kv in response.kvs]
+
+
+def read_standing(
+    link: Link, name: bytes, key: bytes, token: int | None, *, deadline: float
+) -> Plan[Standing]:
+    """Reads a candidate's place: one transaction if its token is known, else up to two."""
+    if token is None:
+        head = queue(name, limit=1)
+        answer = yield from call(
+            link, "read the queue", Method.TXN, reading(one(key), head), deadline=deadline
+        )
+        own = found(answer.message, 0)
+        first = found(answer.message, 1)
+        revision = answer.message.header.revision
+        if not own or (first and first[0].key == key):
+            return Standing(own[0] if own else None, None, revision)
+        token = own[0].create_revision
+    just_before = queue(name, limit=1, below=token, newest_first=True, keys_only=True)
+    answer = yield from call(
+        link, "read the queue", Method.TXN, reading(one(key), just_before), deadline=deadline
+    )
+    own, before = found(answer.message, 0), found(answer.message, 1)
+    revision = answer.message.header.revision
+    if not own or own[0].create_revision != token:
+        return Standing(None, None, revision)
+    return Standing(own[0], before[0] if before else None, revision)
