@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+from math import ceil
 from typing import Any
 
 from etcd_election.pb import rpc_pb2, v3election_pb2
 from tests.support.raw import RawEtcd, as_bytes
+from tests.support.waiting import eventually
 
-from .bench import SETTLED, Bench, Rows, clock, counted, ended, outcome, pause, read, said
+from .bench import LONG, SETTLED, Bench, Rows, clock, counted, ended, outcome, pause, read, said
 
 EACH = 3
 
@@ -17,7 +20,7 @@ class _OpenCalls:
     """A few of every kind of call that stays open."""
 
     def __init__(self, bench: Bench) -> None:
-        self._raw = raw = RawEtcd(bench.server.endpoint)
+        self.raw = raw = RawEtcd(bench.server.endpoint)
         name = bench.name()
         raw.put(f"{name}/0", "in the way")
         asked = v3election_pb2.LeaderRequest(name=as_bytes(name))
@@ -41,24 +44,25 @@ class _OpenCalls:
         for kind, calls in self.kinds:
             texts = [said(call) if ended(call, 2.0) else "goes on" for call in calls]
             yield f"{when}: open {kind}", counted(texts)
-        raw = self._raw
-        yield f"{when}: then Leader", outcome(raw.leader, "x")
-        raw.channel.close()
+        self.raw.channel.close()
 
 
 def ends(bench: Bench) -> Rows:
     """A server that is stopped, killed or paused under open calls."""
-    stops: tuple[tuple[str, Callable[[Bench], object]], ...] = (
-        ("stopped (SIGTERM)", lambda own: own.server.stop()),
-        ("killed (SIGKILL)", lambda own: own.server.kill()),
-    )
     with bench.apart() as own:
-        for what, stop in stops:
+        for what, sent in (
+            ("stopped (SIGTERM)", signal.SIGTERM),
+            ("killed (SIGKILL)", signal.SIGKILL),
+        ):
             calls = _OpenCalls(own)
             started_at = clock()
-            stop(own)
-            yield f"{what}: seconds until the process was gone", f"{clock() - started_at:.0f}"
+            os.kill(own.server.pid, sent)
+            pause(0.5)
+            yield f"{what}, 0.5 s later: Leader", outcome(calls.raw.leader, "x")
+            eventually(lambda: not own.server.running, 4 * LONG)
+            yield f"{what}: the process was gone within", f"{ceil(clock() - started_at)} s"
             yield from calls.ends(what)
+            own.server.kill()  # it is, but its owner is to know
             own.server.start()
         yield from _paused(own)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 
@@ -193,16 +194,29 @@ def test_a_key_written_by_somebody_else_is_taken_over(
     raw.delete(leadership.key)
 
 
-def test_no_leadership_is_handed_out_with_little_time_left(
-    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
+    etcd_binary: str, background: Background
 ) -> None:
-    leader, waiter = make_client(ttl=15), make_client(ttl=3)
-    for wait in (0.8, 1.0, 1.2):
+    """A server may limit the streams of a connection: waits must not take those of the others."""
+    usage = subprocess.run(
+        [etcd_binary, "--help"], capture_output=True, text=True, timeout=30, check=False
+    )
+    limited = "--max-concurrent-streams" in usage.stdout + usage.stderr
+    args = ["--max-concurrent-streams=8"] if limited else []
+    with (
+        EtcdServer(etcd_binary, args=args) as server,
+        RawEtcd(server.endpoint) as raw,
+        Etcd(server.endpoint) as connection,
+    ):
+        leader = ElectionClient(connection, "x", ttl=3)
         leadership = leader.campaign("leader")
-        waiting = background(waiter.campaign, "waiter")
-        queue_of(raw, election_name, 2)
-        threading.Event().wait(wait)
+        waiters = [ElectionClient(connection, "x", ttl=3) for _ in range(14)]
+        calls = [background(waiter.campaign, "waiter") for waiter in waiters]
+        queue_of(raw, "x", 15)
+        assert not leadership.wait_lost(4.0)
+        assert leader.leader().text == "leader"
+        assert not [call for call in calls if call.done()]
+        assert len(raw.candidates("x")) == 15
         leadership.resign()
-        won = waiting.result(PATIENCE)
-        assert won.remaining > 0.9
-        won.resign()
+        eventually(lambda: [call for call in calls if call.done()], PATIENCE)
+        assert sum(call.done() and call.result().held for call in calls) == 1

@@ -510,6 +510,22 @@ def test_campaign_stuck_in_raft_is_left_for_another_endpoint() -> None:
     assert c.open().endpoint == 1
 
 
+def test_campaign_stuck_on_the_only_endpoint_goes_on_without_the_election_service() -> None:
+    """A server that limits the streams of a connection has none left for the call, ever."""
+    c = Campaigning()
+    c.turn()
+    c.grant()
+    c.open()
+    while isinstance(c.script.effect, (Receive, Invoke)):
+        if isinstance(c.script.effect, Receive):
+            c.script.receive()
+        else:
+            c.read(None)
+    c.rejoin()
+    c.join()
+    c.won()
+
+
 def test_foreign_key_in_front_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     c = Campaigning().start()
     c.script.receive()

@@ -214,6 +214,9 @@ def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
         )
     elif action is Action.STUCK:
         candidate.link.ring.suspect(endpoint, candidate.link.clock())
+        if len(candidate.link.endpoints) == 1:
+            # A server that limits the streams of a connection may have none left for this call.
+            candidate.via = "kv"
         logger.info("no key within %s s of a Campaign on %s", timing.KEY_WITHIN, target)
 
 
