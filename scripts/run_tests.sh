@@ -5,7 +5,7 @@
 #   scripts/run_tests.sh smoke    the unit tests, then those of tests/etcd marked "smoke" on the
 #                                 first etcd found
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
-#   JOBS=auto                     how many tests run side by side
+#   JOBS=4                        how many tests run side by side
 #
 # Goes on after a failure, so that all is reported; then ends with 1.
 set -uo pipefail
@@ -13,7 +13,7 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 2
 : "${PYTHON:?set PYTHON to the interpreter of a virtual environment}"
-jobs=${JOBS:-auto}
+jobs=${JOBS:-4}
 mode=${1-}
 case $mode in
   all) etcd_options=() ;;

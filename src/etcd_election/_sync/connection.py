@@ -57,7 +57,8 @@ class Etcd:
     """A connection to one etcd cluster. Nothing is sent before it is used.
 
     Thread-safe, and shared by as many clients as you like. After a fork, the child must make its
-    own (one that was never used before the fork works in both).
+    own (one that was never used before the fork works in both). Fork before anything is used where
+    you can: grpcio itself does not always survive a fork while its threads are at work.
 
     Args:
         endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
