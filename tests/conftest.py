@@ -122,9 +122,11 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     name = (
         request.getfixturevalue("election_name") if "election_name" in request.fixturenames else ""
     )
+    # Of an earlier test that was told so already.
+    before = set(threading.enumerate())
     yield
     try:
-        no_threads_left()
+        no_threads_left(before)
         if view is not None and request.node.get_closest_marker("leaves_lease") is None:
             nothing_left_on(view, name)
     finally:
@@ -135,10 +137,10 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
                 view.delete(name, prefix=True)
 
 
-def no_threads_left() -> None:
+def no_threads_left(before: set[threading.Thread]) -> None:
     def left() -> list[str]:
-        names = (thread.name for thread in threading.enumerate())
-        return [name for name in names if name.startswith("etcd_election")]
+        names = (thread.name for thread in set(threading.enumerate()) - before)
+        return sorted(name for name in names if name.startswith("etcd_election"))
 
     eventually(lambda: not left(), SETTLE, lambda: f"threads left by the test: {left()}")
 

@@ -37,6 +37,8 @@ NOWHERE = "127.0.0.1:1"
         ("lease", lambda: ElectionClient(NOWHERE, "x", lease=-5)),
         ("lease", lambda: ElectionClient(NOWHERE, "x", lease=1 << 63)),
         ("lease", lambda: ElectionClient(NOWHERE, "x", lease="12")),  # type: ignore[arg-type]
+        ("via", lambda: ElectionClient(NOWHERE, "x", via="raft")),
+        ("via", lambda: ElectionClient(NOWHERE, "x", via=1)),  # type: ignore[arg-type]
         ("name", lambda: ElectionClient(NOWHERE, None)),  # type: ignore[arg-type]
         ("name", lambda: ElectionClient(NOWHERE, "\ud800")),
         ("endpoints", lambda: Etcd("")),
@@ -124,6 +126,17 @@ def test_a_server_that_is_no_etcd_is_unavailable_within_the_timeout(mode: Rogue)
                 call()
             assert time.monotonic() - began_at < 3.0
         connection.close()
+
+
+def test_a_host_that_does_not_exist_is_named() -> None:
+    connection = Etcd("no-such-host.invalid:2379", timeout=0.5)
+    client = ElectionClient(connection, "x")
+    for call in everything(client):
+        began_at = time.monotonic()
+        with pytest.raises(Unavailable, match=r"no-such-host\.invalid:2379"):
+            call()
+        assert time.monotonic() - began_at < 2.0
+    connection.close()
 
 
 @pytest.mark.parametrize(

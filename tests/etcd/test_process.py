@@ -205,3 +205,22 @@ def test_what_was_never_used_before_the_fork_works_in_parent_and_child(
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert raw.candidates(election_name) == []
+
+
+LEADS = """
+    with ElectionClient(endpoint, name, ttl=5) as client, client.campaign("v") as leadership:
+        assert leadership.held
+"""
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(
+    server: EtcdServer, election_name: str
+) -> None:
+    nowhere = "http://127.0.0.1:1"
+    environment = {**os.environ, "http_proxy": nowhere, "grpc_proxy": nowhere}
+    environment.pop("no_proxy", None)
+    command = [sys.executable, "-c", script(LEADS), server.endpoint, election_name]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

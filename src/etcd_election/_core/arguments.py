@@ -9,7 +9,6 @@ from typing import Any
 from .timing import MAX_TTL, MIN_TTL
 
 MAX_LEASE_ID = (1 << 63) - 1
-VIAS = ("service", "kv")
 
 
 def octets(argument: str, value: object) -> bytes:
@@ -66,11 +65,11 @@ def optional_seconds(argument: str, value: object) -> float | None:
 
 
 def campaign_via(via: object) -> str:
-    """The way into the queue: "service" or "kv"."""
+    """The way into the queue: "service" so far."""
     if not isinstance(via, str):
         raise TypeError(f"via must be a str, not {type(via).__name__}")
-    if via not in VIAS:
-        raise ValueError(f'via must be "service" or "kv", got {via!r}')
+    if via != "service":
+        raise ValueError(f'via must be "service", got {via!r}')
     return via
 
 

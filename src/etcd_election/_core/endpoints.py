@@ -38,6 +38,11 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def loopback(self) -> bool:
+        """True where the host is this machine by its name or number."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
 
 def parse(endpoints: object) -> tuple[Endpoint, ...]:
     """Reads one string (a comma list is fine) or a sequence of strings.

@@ -53,6 +53,8 @@ _BY_DETAILS: tuple[tuple[str, Meaning], ...] = (
     ("too many requests", Meaning.BUSY),
     ("server stopped", Meaning.BUSY),
     ("failed to connect", Meaning.UNREACHED),
+    ("errors resolving", Meaning.UNREACHED),
+    ("DNS resolution failed", Meaning.UNREACHED),
     ("context deadline exceeded", Meaning.SILENT),
     ("context canceled", Meaning.SILENT),
 )

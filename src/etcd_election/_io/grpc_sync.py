@@ -259,8 +259,9 @@ class Wire:
             channel = self._channels.get((endpoint, lane))
             if channel is None or channel.age != age:
                 old = channel
-                target = self._link.endpoints[endpoint].target
-                channel = _Channel(target, channel_options(lane, self._options), age)
+                address = self._link.endpoints[endpoint]
+                options = channel_options(address, lane, self._options)
+                channel = _Channel(address.target, options, age)
                 self._channels[endpoint, lane] = channel
             channel.calls += 1
             if old is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._core.endpoints import Endpoint
 from .._core.method import Lane
 
 Options = tuple[tuple[str, Any], ...]
@@ -30,11 +31,16 @@ _PINGS: Options = (
 )
 
 
-def channel_options(lane: Lane, further: Options) -> Options:
+_NO_PROXY: Options = (("grpc.enable_http_proxy", 0),)
+
+
+def channel_options(endpoint: Endpoint, lane: Lane, further: Options) -> Options:
     """The options of a channel.
 
     Waits go without pings: an 11 s cut of the link cost a waiting candidate its key with pings, and
-    nothing without.
+    nothing without. This machine is never reached through ``http_proxy``: to the proxy, the address
+    would mean another one.
     """
     pings = () if lane is Lane.WAITS else _PINGS
-    return _COMMON + pings + further
+    proxy = _NO_PROXY if endpoint.loopback else ()
+    return _COMMON + pings + proxy + further

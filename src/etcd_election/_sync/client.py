@@ -40,6 +40,8 @@ class ElectionClient:
         ttl: The lease's time to live in whole seconds, at least 2. The server may grant more.
         lease: A lease to go on with, left by a predecessor's ``close(revoke=False)``. Safe only
             after that, or when the predecessor is surely dead.
+        via: "service": campaigns with the server's Election service, watched over by reads and
+            watches. There is no other way yet.
 
     Raises:
         TypeError, ValueError: An argument is not as described; nothing was sent.
@@ -52,8 +54,10 @@ class ElectionClient:
         *,
         ttl: int = timing.DEFAULT_TTL,
         lease: int | None = None,
+        via: str = "service",
     ) -> None:
         self._name = arguments.octets("name", name)
+        self._via = arguments.campaign_via(via)
         self._ttl = arguments.whole_ttl(ttl)
         self._resume = arguments.lease_number(lease)
         self._owns = not isinstance(etcd, Etcd)
@@ -140,7 +144,7 @@ class ElectionClient:
             session,
             name=self._name,
             value=proposed,
-            via="service",
+            via=self._via,
             timeout=patience,
             tell=ticket.inbox.tell,
         )

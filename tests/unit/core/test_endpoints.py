@@ -196,3 +196,13 @@ def test_connection_is_fresh_until_something_succeeded_on_it() -> None:
     assert ring.fresh(1)
     ring.failed(0, 2.0, 2.0)
     assert ring.fresh(0)
+
+
+@pytest.mark.parametrize("text", ["localhost:1", "127.0.0.1:1", "127.3.2.1:1", "[::1]:1"])
+def test_this_machine_is_known_as_such(text: str) -> None:
+    assert parse(text)[0].loopback
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1:1", "etcd.example:1", "[::2]:1"])
+def test_another_machine_is_not_taken_for_this_one(text: str) -> None:
+    assert not parse(text)[0].loopback
