@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from .. import errors
 from ..types import LostReason
+from . import timing
 from .effects import Fact, Word
 from .host import Host
 from .lease import LeaseClock
@@ -105,6 +106,14 @@ class Candidate:
         """Raises CampaignTimeout when the time is up."""
         if self.link.clock() >= self.gives_up_at:
             raise self.timed_out()
+
+    def too_hasty(self, error: errors.Unavailable) -> bool:
+        """True if the time given, rather than etcd, is why there was no answer.
+
+        Etcd had answered before, or had less time than one attempt is given.
+        """
+        hasty = self.timeout is not None and self.timeout < timing.PATIENCE[0]
+        return self.reached or (hasty and error.maybe_applied)
 
     def timed_out(self) -> errors.CampaignTimeout:
         """The error for it."""

@@ -952,6 +952,29 @@ def test_nobody_answers_before_the_key_stands_is_unavailable() -> None:
     assert c.session.drop_tainted()
 
 
+def test_less_time_than_one_attempt_takes_says_nothing_about_etcd() -> None:
+    c = Campaigning(timeout=0.01)
+    c.turn()
+    c.script.silent(Method.GRANT)
+    c.script.sleep()
+    c.script.raised(errors.CampaignTimeout)
+
+
+def test_time_for_an_attempt_and_no_answer_is_unavailable() -> None:
+    c = Campaigning(timeout=0.3)
+    c.turn()
+    c.script.silent(Method.GRANT)
+    c.script.raised(errors.Unavailable)
+
+
+def test_an_endpoint_that_cannot_be_reached_is_unavailable_in_any_time() -> None:
+    c = Campaigning(timeout=0.01)
+    c.turn()
+    c.script.invoke(Method.GRANT, REFUSED_CONNECTION)
+    c.script.sleep()
+    c.script.raised(errors.Unavailable)
+
+
 def test_no_key_within_the_connections_timeout_is_unavailable() -> None:
     c = Campaigning(patience=0.5).start()
     while c.script.effect is not None:

@@ -99,7 +99,7 @@ def campaign(
     except Interrupted as interrupted:
         raise candidate.stopped(interrupted.word) from None
     except errors.Unavailable as error:
-        if candidate.reached and candidate.link.clock() >= candidate.gives_up_at:
+        if candidate.link.clock() >= candidate.gives_up_at and candidate.too_hasty(error):
             raise candidate.timed_out() from error
         raise
 
