@@ -68,7 +68,7 @@ class ElectionClient:
         self._line = Line()
         self._session: Session | None = None
         self._leadership: Leadership | None = None
-        self._observers: set[Observer[Any]] = set()
+        self._observers: weakref.WeakSet[Observer[Any]] = weakref.WeakSet()
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
         self._etcd._clients.add(self)

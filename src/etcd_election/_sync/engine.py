@@ -11,6 +11,7 @@ import heapq
 import itertools
 import logging
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -64,6 +65,10 @@ class Task:
         return self._watches
 
 
+def _unheard(task: Task) -> None:
+    """Nobody wants to know of its end."""
+
+
 _Event = tuple[Task | None, int | None, Any]
 """(task, the turn that waits for it or None for a fact, value); no task: call it, or stop."""
 
@@ -80,25 +85,14 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._tasks: set[Task] = set()
-        self._retiring: dict[LeaseClock, Task] = {}
+        self._retiring: weakref.WeakKeyDictionary[LeaseClock, Task] = weakref.WeakKeyDictionary()
         self._timers: list[tuple[float, int, Task, int]] = []
         self._numbers = itertools.count()
 
-    def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = lambda _: None) -> Task:
+    def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called on the engine's thread when it has ended."""
-        task = Task(self, plan, on_done)
         with self._lock:
-            if self._stopped:
-                plan.close()
-                task.done.set()
-                return task
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="etcd_election-engine", daemon=True
-                )
-                self._thread.start()
-        self.events.put((task, 0, None))
-        return task
+            return self._start(Task(self, plan, on_done))
 
     def keep(self, lease: LeaseClock) -> None:
         """Renews the lease at every beat until it ends."""
@@ -115,15 +109,14 @@ class Engine:
         self.retiring(lease)
 
     def retiring(self, lease: LeaseClock) -> Task:
-        """The task that retires the lease; started if there is none."""
+        """The task that retires the lease, or has retired it; started if there is none."""
+        lease.end(LostReason.CLOSED)
         with self._lock:
             task = self._retiring.get(lease)
-        if task is None:
-            lease.end(LostReason.CLOSED)
-            task = self.start(session.retire(self._link, lease), self._retired)
-            with self._lock:
-                task = self._retiring.setdefault(lease, task)
-        return task
+            if task is None:
+                task = self._start(Task(self, session.retire(self._link, lease), _unheard))
+                self._retiring[lease] = task
+            return task
 
     def later(self, call: Callable[[], None]) -> None:
         """Has something quick done on the engine's thread; takes no lock (for finalizers)."""
@@ -149,10 +142,19 @@ class Engine:
         """Ends one plan, on the engine's thread."""
         self.events.put((task, -1, None))
 
-    def _retired(self, task: Task) -> None:
-        with self._lock:
-            for lease in [key for key, value in self._retiring.items() if value is task]:
-                del self._retiring[lease]
+    def _start(self, task: Task) -> Task:
+        """With the lock held."""
+        if self._stopped:
+            task.plan.close()
+            task.done.set()
+            return task
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="etcd_election-engine", daemon=True
+            )
+            self._thread.start()
+        self.events.put((task, 0, None))
+        return task
 
     def _run(self) -> None:
         while True:

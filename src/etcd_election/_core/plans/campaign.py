@@ -146,7 +146,7 @@ def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
         lease = own.lease = link.new_lease()
         try:
             yield from session.grant(link, lease, own.ttl, deadline=candidate.deadline())
-        except errors.Unavailable as error:
+        except errors.EtcdError as error:
             if not error.maybe_applied:
                 own.lease = None
             raise
