@@ -6,8 +6,8 @@ A plan is a generator. It yields one effect at a time and is sent what came of i
 effect    what the front-end does                                      what it sends back
 ========= ============================================================ ==========================
 Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure;
-                                                                       a Word that came instead
-Sleep     nothing, for so long                                         None; a Word, at once
+                                                                       an interrupting Word
+Sleep     nothing, for so long                                         None; such a Word, at once
 Receive   waits for the next fact in the plan's inbox, at most so long the fact, or None
 Watch     tells the inbox about exactly these keys from now on         None, at once
 Open      starts the plan's one long call; its end comes as a fact     None, at once
@@ -98,11 +98,14 @@ class Failure:
     cause: BaseException | None = None
 
 
+Reply = Message | Failure
+
+
 @dataclass(frozen=True)
 class Ended:
     """The long call is over: the response (None after a stream's end with OK) or a failure."""
 
-    reply: Message | Failure | None
+    reply: Reply | None
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,17 @@ class LeaseEnded:
 
 
 class Word(enum.Enum):
-    """What others want of a plan. A word ends the wait for a call or a pause, too."""
+    """What others want of a plan."""
 
     CANCELLED = "cancelled"
     CLOSED = "closed"
     TURN = "turn"
     STOP = "stop"
+
+    @property
+    def interrupts(self) -> bool:
+        """True for a word that ends the wait for a call or a pause, too."""
+        return self in (Word.CANCELLED, Word.CLOSED)
 
 
 Fact = Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Word

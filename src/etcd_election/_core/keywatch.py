@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from ..pb import rpc_pb2
 from .effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
@@ -129,3 +130,30 @@ class WatchBook:
     def _tell(watch: _Watch, fact: Fact) -> None:
         for sink in watch.sinks:
             sink(fact)
+
+
+class Watcher(Protocol):
+    """Tells about keys; each front-end has one for all plans of a connection."""
+
+    def add(self, key: bytes, sink: Sink) -> None:
+        """Tells ``sink`` about ``key`` from now on."""
+
+    def remove(self, key: bytes, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``key``."""
+
+
+class Subscription:
+    """The keys that one plan watches."""
+
+    def __init__(self, watcher: Watcher, sink: Sink) -> None:
+        self._watcher = watcher
+        self._sink = sink
+        self._keys: frozenset[bytes] = frozenset()
+
+    def set(self, keys: frozenset[bytes]) -> None:
+        """Watches exactly these keys from now on."""
+        before, self._keys = self._keys, keys
+        for key in keys - before:
+            self._watcher.add(key, self._sink)
+        for key in before - keys:
+            self._watcher.remove(key, self._sink)

@@ -19,13 +19,12 @@ from google.protobuf.message import Message
 
 from .._core import timing
 from .._core.budget import Gate
-from .._core.effects import Ended, Fact, Failure, Invoke, Observed, Open
+from .._core.effects import Ended, Fact, Failure, Invoke, Observed, Open, Reply
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2, rpc_pb2_grpc, v3election_pb2_grpc
 from .options import Options, channel_options
 
-Reply = Message | Failure
 Callback = Callable[[Reply], None]
 
 _STUBS: dict[str, Callable[[grpc.Channel], Any]] = {

@@ -170,5 +170,5 @@ class Etcd:
 
 def _collected(machinery: Machinery, text: str) -> None:
     """A connection was collected unclosed. Runs anywhere: takes no lock."""
-    machinery.engine.events.put((None, None, None))
+    machinery.engine.stop_later()
     warnings.warn(f"unclosed {text}", ResourceWarning, stacklevel=2)

@@ -12,10 +12,23 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from .._core.effects import Effect, Fact, Invoke, Open, Plan, Receive, Shut, Sleep, Watch, Word
+from .._core.effects import (
+    Effect,
+    Fact,
+    Invoke,
+    Open,
+    Plan,
+    Receive,
+    Reply,
+    Shut,
+    Sleep,
+    Watch,
+    Word,
+)
+from .._core.keywatch import Subscription
 from .._core.link import Link
-from .._io.grpc_sync import Reply, Wire
-from .hub import Hub, Subscription
+from .._io.grpc_sync import Wire
+from .hub import Hub
 
 T = TypeVar("T")
 

@@ -12,20 +12,21 @@ import itertools
 import logging
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from .._core.effects import Fact, Invoke, Open, Plan, Receive, Shut, Sleep, Watch, Word
+from .._core.effects import Fact, Invoke, Open, Plan, Reply, Word
+from .._core.keywatch import Subscription
 from .._core.leadership import LeadershipState
 from .._core.lease import LeaseClock
 from .._core.link import Link
 from .._core.plans import leading, session
-from .._io.grpc_sync import Reply, Wire
+from .._core.running import Cancel, Running
+from .._io.grpc_sync import Wire
 from ..types import LostReason
-from .driver import OfCall
-from .hub import Hub, Subscription
+from .hub import Hub
 
 logger = logging.getLogger("etcd_election")
 
@@ -34,7 +35,7 @@ _LONGEST = 5.0
 
 
 class Task:
-    """A plan under way in the background.
+    """A plan under way in the background. Thread-safe.
 
     Attributes:
         done: Set when it has ended.
@@ -44,49 +45,42 @@ class Task:
     def __init__(self, engine: Engine, plan: Plan[Any], on_done: Callable[[Task], None]) -> None:
         self.done = threading.Event()
         self.error: Exception | None = None
-        self.plan = plan
-        self.on_done = on_done
-        self.inbox: deque[Fact] = deque()
-        self.receiving = False
-        self.turn = 0
-        self.cancel_call: Callable[[], None] | None = None
-        self.call = 0
+        self.running = Running(engine, plan, self._ended)
         self._engine = engine
-        self._watches: Subscription | None = None
+        self._on_done = on_done
 
-    def tell(self, fact: Fact) -> None:
-        """Puts a fact into the plan's inbox; may be called on any thread."""
-        self._engine.events.put((self, None, fact))
-
-    def watches(self, hub: Hub) -> Subscription:
-        """The keys this plan watches."""
-        if self._watches is None:
-            self._watches = Subscription(hub, self.tell)
-        return self._watches
+    def _ended(self, running: Running[Any]) -> None:
+        self.error = running.error
+        self._engine.tasks.discard(self)
+        try:
+            self._on_done(self)
+        except Exception:
+            logger.exception("a background task's end could not be told")
+        self.done.set()
 
 
 def _unheard(task: Task) -> None:
     """Nobody wants to know of its end."""
 
 
-_Event = tuple[Task | None, int | None, Any]
-"""(task, the turn that waits for it or None for a fact, value); no task: call it, or stop."""
-
-
 class Engine:
-    """The background of one connection. ``events`` takes anything from any thread at any time."""
+    """The background of one connection; a ``Carrier`` of plans, on its own thread.
+
+    Attributes:
+        tasks: The plans under way.
+    """
 
     def __init__(self, link: Link, wire: Wire, hub: Hub) -> None:
-        self.events: SimpleQueue[_Event] = SimpleQueue()
+        self.tasks: set[Task] = set()
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._link = link
         self._wire = wire
         self._hub = hub
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self._tasks: set[Task] = set()
         self._retiring: weakref.WeakKeyDictionary[LeaseClock, Task] = weakref.WeakKeyDictionary()
-        self._timers: list[tuple[float, int, Task, int]] = []
+        self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
@@ -97,12 +91,12 @@ class Engine:
     def keep(self, lease: LeaseClock) -> None:
         """Renews the lease at every beat until it ends."""
         task = self.start(session.keep(self._link, lease))
-        lease.when_ended(lambda: task.tell(Word.STOP))
+        lease.when_ended(lambda: self.tell(task, Word.STOP))
 
     def watch_over(self, state: LeadershipState) -> None:
         """Ends the leadership when its key is gone or written by others."""
         task = self.start(leading.watch_over(self._link, self, state))
-        state.when_ended(lambda: task.tell(Word.STOP))
+        state.when_ended(lambda: self.tell(task, Word.STOP))
 
     def retire(self, lease: LeaseClock) -> None:
         """Stops believing in the lease and revokes it until etcd has confirmed."""
@@ -118,9 +112,17 @@ class Engine:
                 self._retiring[lease] = task
             return task
 
+    def tell(self, task: Task, fact: Fact) -> None:
+        """Puts a fact into a plan's inbox."""
+        self.later(partial(task.running.tell, fact))
+
+    def cancel(self, task: Task) -> None:
+        """Ends one plan."""
+        self.later(task.running.cancel)
+
     def later(self, call: Callable[[], None]) -> None:
         """Has something quick done on the engine's thread; takes no lock (for finalizers)."""
-        self.events.put((None, 0, call))
+        self._events.put(call)
 
     def drain(self, timeout: float) -> bool:
         """Waits until nothing is left to be revoked; False if the time was not enough."""
@@ -134,54 +136,71 @@ class Engine:
         with self._lock:
             self._stopped = True
             thread = self._thread
-        self.events.put((None, None, None))
+        self.stop_later()
         if thread is not None and thread is not threading.current_thread():
             thread.join(1.0)
 
-    def cancel(self, task: Task) -> None:
-        """Ends one plan, on the engine's thread."""
-        self.events.put((task, -1, None))
+    def stop_later(self) -> None:
+        """Has all plans and the thread ended; takes no lock (for finalizers)."""
+        self._events.put(None)
+
+    # -- as a carrier: on the engine's thread
+
+    def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
+        """A set of watched keys."""
+        return Subscription(self._hub, lambda fact: self.later(partial(tell, fact)))
+
+    def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
+        """Starts a call."""
+        return self._wire.start(effect, lambda reply: self.later(partial(done, reply)))
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
+        """Calls later."""
+        calls = [call]
+        due_at = self._link.clock() + seconds
+        heapq.heappush(self._timers, (due_at, next(self._numbers), calls))
+        return calls.clear
+
+    def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
+        """Starts a long call."""
+        return self._wire.open(effect, lambda fact: self.later(partial(tell, fact)))
+
+    def shut(self, cancel: Cancel) -> None:
+        """Ends a long call, a little apart from others."""
+        delay = self._link.stagger.delay(self._link.clock())
+        if delay:
+            threading.Event().wait(delay)
+        cancel()
 
     def _start(self, task: Task) -> Task:
         """With the lock held."""
         if self._stopped:
-            task.plan.close()
-            task.done.set()
+            task.running.cancel()
             return task
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._run, name="etcd_election-engine", daemon=True
             )
             self._thread.start()
-        self.events.put((task, 0, None))
+        self.later(partial(self._begin, task))
         return task
+
+    def _begin(self, task: Task) -> None:
+        self.tasks.add(task)
+        task.running.start()
 
     def _run(self) -> None:
         while True:
             self._fire_timers()
             try:
-                task, turn, value = self.events.get(timeout=self._until_next_timer())
+                call = self._events.get(timeout=self._until_next_timer())
             except Empty:
                 continue
-            if task is None:
-                if value is None:
-                    break
-                value()
-            elif turn is None:
-                if isinstance(value, OfCall):
-                    if value.number != task.call:
-                        continue
-                    value = value.fact
-                task.inbox.append(value)
-                if task.receiving:
-                    self._advance(task, task.inbox.popleft())
-            elif turn == -1:
-                self._end(task, None)
-            elif turn == task.turn:
-                self._tasks.add(task)
-                self._advance(task, value)
-        for task in list(self._tasks):
-            self._end(task, None)
+            if call is None:
+                break
+            call()
+        for task in list(self.tasks):
+            task.running.cancel()
         self._hub.stop()
         self._wire.close()
 
@@ -192,72 +211,6 @@ class Engine:
 
     def _fire_timers(self) -> None:
         while self._timers and self._timers[0][0] <= self._link.clock():
-            _, _, task, turn = heapq.heappop(self._timers)
-            if turn == task.turn:
-                self._advance(task, None)
-
-    def _advance(self, task: Task, value: Any) -> None:
-        """Sends a plan what it waited for, and carries out effects up to the next wait."""
-        if task.done.is_set():
-            return
-        task.turn += 1
-        task.receiving = False
-        try:
-            while True:
-                effect = task.plan.send(value)
-                value = None
-                if isinstance(effect, Invoke):
-                    self._wire.start(effect, self._replies_to(task))
-                    return
-                if isinstance(effect, Receive) and task.inbox:
-                    value = task.inbox.popleft()
-                elif isinstance(effect, (Receive, Sleep)):
-                    task.receiving = isinstance(effect, Receive)
-                    due_at = self._link.clock() + effect.seconds
-                    number = next(self._numbers)
-                    heapq.heappush(self._timers, (due_at, number, task, task.turn))
-                    return
-                elif isinstance(effect, Watch):
-                    task.watches(self._hub).set(effect.keys)
-                elif isinstance(effect, Open):
-                    self._open(task, effect)
-                elif isinstance(effect, Shut):
-                    self._shut(task)
-        except StopIteration:
-            self._end(task, None)
-        except Exception as error:  # noqa: BLE001 - handed to whoever started the plan
-            self._end(task, error)
-
-    def _replies_to(self, task: Task) -> Callable[[Reply], None]:
-        turn, events = task.turn, self.events
-        return lambda reply: events.put((task, turn, reply))
-
-    def _end(self, task: Task, error: Exception | None) -> None:
-        if task.done.is_set():
-            return
-        task.error = error
-        self._tasks.discard(task)
-        task.plan.close()
-        self._shut(task)
-        task.watches(self._hub).set(frozenset())
-        try:
-            task.on_done(task)
-        except Exception:
-            logger.exception("a background task's end could not be told")
-        task.done.set()
-
-    def _open(self, task: Task, effect: Open) -> None:
-        task.call += 1
-        number, events = task.call, self.events
-        task.cancel_call = self._wire.open(
-            effect, lambda fact: events.put((task, None, OfCall(number, fact)))
-        )
-
-    def _shut(self, task: Task) -> None:
-        cancel, task.cancel_call = task.cancel_call, None
-        task.call += 1
-        if cancel is not None:
-            delay = self._link.stagger.delay(self._link.clock())
-            if delay:
-                threading.Event().wait(delay)
-            cancel()
+            _, _, calls = heapq.heappop(self._timers)
+            for call in calls:
+                call()

@@ -103,20 +103,3 @@ class Hub:
         self._link.saw(response.header, floor=None)
         with self._lock:
             self._send(self._book.response(response))
-
-
-class Subscription:
-    """The keys that one plan watches."""
-
-    def __init__(self, hub: Hub, sink: Sink) -> None:
-        self._hub = hub
-        self._sink = sink
-        self._keys: frozenset[bytes] = frozenset()
-
-    def set(self, keys: frozenset[bytes]) -> None:
-        """Watches exactly these keys from now on."""
-        before, self._keys = self._keys, keys
-        for key in keys - before:
-            self._hub.add(key, self._sink)
-        for key in before - keys:
-            self._hub.remove(key, self._sink)
