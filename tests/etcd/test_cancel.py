@@ -36,7 +36,7 @@ def test_cancelling_ends_running_and_queued_campaigns(
     assert leader.state is State.LEADING
     calls = [background(waiter.campaign, "v") for _ in range(3)]
     queue_of(raw, election_name, 2)
-    eventually(lambda: len(waiter._line.tickets()) == 3, PATIENCE)
+    eventually(lambda: len(waiter._member.line.tickets()) == 3, PATIENCE)
     assert waiter.cancel_campaign() is True
     for call in calls:
         with pytest.raises(CampaignCancelled):

@@ -16,6 +16,7 @@ from ..types import Leader
 
 _Position = tuple[int, float]
 _FIRST: _Position = (-1, 0.0)
+_NOTHING = object()
 
 
 class ObserveCursor:
@@ -65,3 +66,29 @@ class ObserveCursor:
         """The number of the newest state (0: none was seen yet) and the state, None if vacant."""
         with self._lock:
             return self._number, self._state
+
+
+class ObserveReader:
+    """One observer's place: what of a cursor's states is still news to it. Not thread-safe."""
+
+    def __init__(self, cursor: ObserveCursor, *, vacancies: bool) -> None:
+        self._cursor = cursor
+        self._vacancies = vacancies
+        self._seen = 0
+        self._last: object = _NOTHING
+        self._news: object = _NOTHING
+
+    def ready(self) -> bool:
+        """Looks at the newest state; True if there is one to take."""
+        number, state = self._cursor.latest()
+        if number > self._seen:
+            self._seen = number
+            if state is not None or self._vacancies:
+                self._news = _NOTHING if state == self._last else state
+        return self._news is not _NOTHING
+
+    def take(self) -> Leader | None:
+        """The newest state, which from now on is none; only after ``ready`` was True."""
+        self._last, self._news = self._news, _NOTHING
+        taken: Leader | None = self._last  # type: ignore[assignment]
+        return taken

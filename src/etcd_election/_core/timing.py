@@ -37,6 +37,9 @@ CONNECTING = 1.0
 ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.8)
 """The pause after 1, 2, ... rounds in which every endpoint failed at once."""
 
+WATCH_DELAY = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""The pause before a watch stream is opened again, after 0, 1, ... that brought nothing."""
+
 HEDGE = 0.3
 """A keepalive unanswered for so long is also sent on another way."""
 SETTLE = 0.02
@@ -95,3 +98,8 @@ def patience(attempt: int, latency: float) -> float:
 def round_delay(rounds: int, random: Random) -> float:
     """The pause after ``rounds`` (from 1) fruitless rounds over all endpoints, with jitter."""
     return ROUND_DELAY[min(rounds, len(ROUND_DELAY)) - 1] * (0.75 + random() / 2)
+
+
+def watch_delay(failures: int) -> float:
+    """The pause before a watch stream is opened again, after so many that brought nothing."""
+    return WATCH_DELAY[min(failures, len(WATCH_DELAY) - 1)]

@@ -126,7 +126,7 @@ class Etcd:
         if finalizer is not None:
             finalizer.detach()
         for client in clients:
-            client._line.close()
+            client._member.line.close()
         for client in clients:
             client.close(timeout=max(0.0, deadline - self._link.clock()))
         if machinery is not None and machinery.process == os.getpid():

@@ -6,20 +6,25 @@ import threading
 
 from .._core.observe import ObserveCursor
 from .._core.plans.following import Following
-from ..types import Leader
 from .connection import Etcd, Machinery
 from .engine import Task
 
 
 class Feed:
-    """Follows an election while anybody observes it. Thread-safe."""
+    """Follows an election while anybody observes it. Thread-safe.
+
+    Attributes:
+        changed: Notified of news and of the end.
+        cursor: The newest state.
+        error: What following ended with.
+    """
 
     def __init__(self, machinery: Machinery, name: bytes) -> None:
         self.changed = threading.Condition()
         self.error: Exception | None = None
-        self._cursor = ObserveCursor(self._news)
+        self.cursor = ObserveCursor(self.wake)
         self._readers = 0
-        following = Following(machinery.link, name, self._cursor, observes=True)
+        following = Following(machinery.link, name, self.cursor, observes=True)
         self._engine = machinery.engine
         self._task = self._engine.start(following.follow(), self._ended)
 
@@ -48,17 +53,10 @@ class Feed:
         """For an observer that was collected unclosed: takes no lock here."""
         self._engine.later(lambda: self.leave(etcd, name))
 
-    def latest(self) -> tuple[int, Leader | None]:
-        """The number of the newest state and the state."""
-        return self._cursor.latest()
-
     def wake(self) -> None:
         """Lets all readers look again."""
         with self.changed:
             self.changed.notify_all()
-
-    def _news(self) -> None:
-        self.wake()
 
     def _ended(self, task: Task) -> None:
         self.error = task.error

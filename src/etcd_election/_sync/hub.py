@@ -13,14 +13,13 @@ from typing import Any
 
 import grpc
 
+from .._core import timing
 from .._core.keywatch import Sink, WatchBook
 from .._core.link import Link
 from .._io.grpc_sync import Wire
 from ..pb import rpc_pb2
 
 logger = logging.getLogger("etcd_election")
-
-_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Hub:
@@ -72,7 +71,7 @@ class Hub:
             heard = self._stream()
             self._book.broken()
             failures = 0 if heard else failures + 1
-            self._stopped.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            self._stopped.wait(timing.watch_delay(failures))
 
     def _stream(self) -> bool:
         """Reads one stream to its end; True if anything came."""

@@ -13,7 +13,7 @@ from .. import errors
 from .._core import arguments
 from .._core.leadership import LeadershipState
 from .._core.plans import leading
-from .._core.standing import created_at
+from .._core.view import LeadershipView
 from ..pb import rpc_pb2
 from ..types import LostReason
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("etcd_election")
 
 
-class Leadership:
+class Leadership(LeadershipView):
     """Proof of having been elected, and the question whether that still holds.
 
     ``held`` is True only while no other candidate of this library can have been elected, as far as
@@ -38,78 +38,6 @@ class Leadership:
         self._over = threading.Event()
         self._process = os.getpid()
         state.when_ended(self._over.set)
-
-    def __repr__(self) -> str:
-        lost = self.lost
-        now = f"held, {self.remaining:.1f} s left" if lost is None else f"lost: {lost.value}"
-        return f"<Leadership {self.name!r} token={self.token} {now}>"
-
-    def __bool__(self) -> bool:
-        return self.held
-
-    @property
-    def held(self) -> bool:
-        """True while this is leadership, computed now; once False, for ever.
-
-        Takes no lock: may be asked anywhere, in a signal handler too.
-        """
-        return self._state.held
-
-    @property
-    def lost(self) -> LostReason | None:
-        """Why it is no longer held, or None while it is."""
-        return self._state.lost
-
-    @property
-    def remaining(self) -> float:
-        """Seconds to the local deadline, which every renewal moves; 0.0 when lost."""
-        return self._state.remaining()
-
-    @property
-    def token(self) -> int:
-        """The fencing token: the create revision of the key. Grows from leader to leader."""
-        return self._state.token
-
-    @property
-    def key(self) -> bytes:
-        """The candidate key, ``name/<lease in hexadecimal>``."""
-        return self._state.key
-
-    @property
-    def lease_id(self) -> int:
-        """The lease that the key hangs on."""
-        return self._state.lease.lease_id
-
-    @property
-    def name(self) -> bytes:
-        """The election."""
-        return self._state.name
-
-    @property
-    def value(self) -> bytes:
-        """What was proclaimed last and confirmed by etcd."""
-        return self._state.value
-
-    def check(self) -> None:
-        """Does nothing while leadership is held.
-
-        Raises:
-            SessionExpired: It was lost with its lease.
-            NotLeader: It ended for another reason (``reason``).
-        """
-        reason = self.lost
-        if reason is None:
-            return
-        if reason is LostReason.SESSION_EXPIRED:
-            raise errors.SessionExpired(
-                f"leadership of {self.name!r} ended with lease {self.lease_id:x}",
-                lease_id=self.lease_id,
-                leadership=self,
-                reason=reason,
-            )
-        raise errors.NotLeader(
-            f"leadership of {self.name!r} ended: {reason.value}", leadership=self, reason=reason
-        )
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Waits until leadership is lost.
@@ -213,10 +141,6 @@ class Leadership:
             raise errors.NotLeader(leadership=self)
         return response
 
-    def guard(self) -> rpc_pb2.Compare:
-        """The condition "this leadership stands", for transactions of your own."""
-        return created_at(self.key, self.token)
-
     def resign(self, *, timeout: float | None = None) -> None:
         """Gives leadership up: ``held`` is False before the request leaves.
 
@@ -233,7 +157,7 @@ class Leadership:
         self._state.end(LostReason.RESIGNED)
         if self._state.lost is not LostReason.RESIGNED or os.getpid() != self._process:
             return
-        if not self._state.key_left or self._client._is_closed():
+        if not self._state.key_left or self._client._member.closed:
             return
         machinery, deadline = self._client._ready(timeout)
         machinery.run(

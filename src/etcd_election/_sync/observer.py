@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .. import errors
 from .._core import arguments
+from .._core.observe import ObserveReader
 from ..types import Leader
 from .feed import Feed
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from .client import ElectionClient
 
 S = TypeVar("S", bound="Leader | None")
-
-_NOTHING = object()
 
 
 class Observer(Generic[S]):
@@ -34,12 +33,9 @@ class Observer(Generic[S]):
 
     def __init__(self, client: ElectionClient, *, vacancies: bool) -> None:
         self._client = client
-        self._vacancies = vacancies
         self._feed = Feed.join(client._etcd, client.name)
+        self._reader = ObserveReader(self._feed.cursor, vacancies=vacancies)
         self._lock = threading.Lock()
-        self._seen = 0
-        self._last: object = _NOTHING
-        self._take: object = _NOTHING
         self._closed = False
         self._finalizer = weakref.finalize(self, self._feed.leave_later, client._etcd, client.name)
         self._finalizer.atexit = False
@@ -76,10 +72,9 @@ class Observer(Generic[S]):
                 raise errors.OperationTimeout(f"no news of {self._client.name!r} in {timeout} s")
             if self._closed:
                 raise errors.ClientClosed("the observer is closed")
-            if self._take is _NOTHING and feed.error is not None:
+            if not self._reader.ready() and feed.error is not None:
                 raise copy.copy(feed.error) from feed.error
-            taken, self._last, self._take = self._take, self._take, _NOTHING
-            state: S = taken  # type: ignore[assignment]
+            state: S = self._reader.take()  # type: ignore[assignment]
             return state
 
     def close(self) -> None:
@@ -106,9 +101,4 @@ class Observer(Generic[S]):
 
     def _ready(self) -> bool:
         """True if there is something to return or to raise."""
-        number, state = self._feed.latest()
-        if number > self._seen:
-            self._seen = number
-            if state is not None or self._vacancies:
-                self._take = _NOTHING if state == self._last else state
-        return self._closed or self._take is not _NOTHING or self._feed.error is not None
+        return self._closed or self._reader.ready() or self._feed.error is not None

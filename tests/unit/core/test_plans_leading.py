@@ -367,12 +367,3 @@ def test_resign_that_is_interrupted_is_left_to_the_background(leader: Leading) -
     script.close()
     assert leader.state.key_left
     assert leader.host.retired == [leader.lease]
-
-
-def test_successor_is_left_the_whole_ttl(leader: Leading) -> None:
-    leader.clock.advance(4)
-    plan = leading.hand_on(leader.link, leader.state, deadline=leader.clock() + 2)
-    script = Script(plan, leader.clock)
-    script.invoke(Method.KEEPALIVE, kept(ID))
-    script.returned()
-    assert leader.lease.renewed_at == START + 4

@@ -16,7 +16,6 @@ from ..link import Link
 from ..method import Method
 from ..standing import created_at, one
 from ..status import Meaning
-from . import session
 from .call import Answer, Refusal, ask, call
 
 logger = logging.getLogger("etcd_election")
@@ -148,12 +147,3 @@ def resign(link: Link, host: Host, state: LeadershipState, *, deadline: float) -
     finally:
         if not confirmed or state.lease.tainted:
             host.retire(state.lease)
-
-
-def hand_on(link: Link, state: LeadershipState, *, deadline: float) -> Plan[None]:
-    """Renews once more a lease that is left to a successor, who then has the whole ttl.
-
-    Raises:
-        EtcdError: Etcd did not answer.
-    """
-    yield from session.renew(link, state.lease, deadline=deadline)

@@ -74,6 +74,14 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
     lease.settle()
 
 
+def bequeath(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[None]:
+    """Renews once more a lease that is left to a successor, who then has the whole ttl."""
+    try:
+        yield from renew(link, lease, deadline=deadline)
+    except errors.EtcdError as error:
+        logger.warning("lease %x is left without a last renewal: %s", lease.lease_id, error)
+
+
 def revoke(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
     """Revokes a lease and with it its keys; False if etcd did not know it (any more).
 

@@ -8,19 +8,25 @@ returned.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
-from .._core.effects import Word
-from .driver import Inbox
+from .callbacks import Callbacks
+from .effects import Fact, Word
 
 _VERDICT = "verdict"
 
 
 class Ticket:
-    """One call's place in the line."""
+    """One call's place in the line.
 
-    def __init__(self, *, campaigns: bool) -> None:
+    Attributes:
+        campaigns: True for a campaign.
+        tell: Reaches the call's plan, from any thread and in signal handlers.
+    """
+
+    def __init__(self, *, campaigns: bool, tell: Callable[[Fact], None]) -> None:
         self.campaigns = campaigns
-        self.inbox = Inbox()
+        self.tell = tell
         self._verdict: dict[str, str] = {}
 
     def win(self) -> bool:
@@ -31,7 +37,7 @@ class Ticket:
         """True if it was not won before; from then on it cannot be."""
         if self._verdict.setdefault(_VERDICT, "cancelled") != "cancelled":
             return False
-        self.inbox.tell(Word.CANCELLED)
+        self.tell(Word.CANCELLED)
         return True
 
 
@@ -45,7 +51,7 @@ class Line:
         self._lock = threading.Lock()
         self._tickets: tuple[Ticket, ...] = ()
         self._closed = False
-        self._empty = threading.Event()
+        self._emptied = Callbacks()
 
     def tickets(self) -> tuple[Ticket, ...]:
         """Who stands in the line now."""
@@ -62,7 +68,7 @@ class Line:
                 return False
             self._tickets = (*self._tickets, ticket)
             if self._tickets[0] is ticket:
-                ticket.inbox.tell(Word.TURN)
+                ticket.tell(Word.TURN)
             return True
 
     def leave(self, ticket: Ticket) -> None:
@@ -71,19 +77,21 @@ class Line:
             had_turn = self._tickets[:1] == (ticket,)
             self._tickets = tuple(other for other in self._tickets if other is not ticket)
             if had_turn and self._tickets:
-                self._tickets[0].inbox.tell(Word.TURN)
-            if self._closed and not self._tickets:
-                self._empty.set()
+                self._tickets[0].tell(Word.TURN)
+        self._settle()
 
     def close(self) -> None:
         """Tells everybody to go and lets nobody in."""
         with self._lock:
             self._closed = True
-            if not self._tickets:
-                self._empty.set()
             for ticket in self._tickets:
-                ticket.inbox.tell(Word.CLOSED)
+                ticket.tell(Word.CLOSED)
 
-    def wait_empty(self, timeout: float) -> bool:
-        """Waits until all have left a closed line; False if the time was not enough."""
-        return self._empty.wait(timeout)
+    def when_empty(self, callback: Callable[[], None]) -> None:
+        """Calls back once, when all have left the closed line; at once if they have."""
+        self._emptied.add(callback)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._closed and not self._tickets:
+            self._emptied.call()

@@ -1,0 +1,184 @@
+"""One client's part in an election, whichever front-end it belongs to.
+
+Here is decided who gets a leadership and what becomes of the lease: a win that was cancelled
+meanwhile is no win, a campaign that ended without one leaves no lease that it may have used, and a
+client that closes leaves nothing, or leaves all to a successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from .. import errors
+from ..types import LostReason, State
+from . import arguments
+from .candidate import Candidate, Session
+from .effects import Fact
+from .host import Host
+from .leadership import LeadershipState
+from .lease import LeaseClock
+from .line import Line, Ticket
+from .link import Link
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a client was asked for, checked."""
+
+    name: bytes
+    ttl: int
+    lease: int | None
+    via: str
+
+    @classmethod
+    def checked(cls, name: object, ttl: object, lease: object, via: object) -> Terms:
+        """Raises TypeError or ValueError, naming the argument."""
+        return cls(
+            name=arguments.octets("name", name),
+            ttl=arguments.whole_ttl(ttl),
+            lease=arguments.lease_number(lease),
+            via=arguments.campaign_via(via),
+        )
+
+
+class Face(Protocol):
+    """What a front-end hands out for a leadership."""
+
+    _state: LeadershipState
+
+    @property
+    def held(self) -> bool:
+        """True while this is leadership."""
+
+
+L = TypeVar("L", bound=Face)
+
+
+class Member(Generic[L]):
+    """Thread-safe as far as it says so.
+
+    Attributes:
+        terms: What the client was asked for.
+        line: The turns of its calls.
+        session: Its lease, once it has campaigned.
+        latest: The leadership handed out last.
+        closed: True from the first ``close`` on.
+    """
+
+    def __init__(self, link: Link, terms: Terms) -> None:
+        if terms.lease is not None and not link.claim(terms.lease):
+            raise ValueError(f"lease {terms.lease} is already used by a client of this connection")
+        self.terms = terms
+        self.line = Line()
+        self.session: Session | None = None
+        self.latest: L | None = None
+        self.closed = False
+        self._link = link
+
+    @property
+    def leadership(self) -> L | None:
+        """The leadership that is held now, or None; takes no lock."""
+        latest = self.latest
+        return latest if latest is not None and latest.held else None
+
+    @property
+    def state(self) -> State:
+        """LEADING exactly while a leadership is held; takes no lock."""
+        if self.closed:
+            return State.CLOSED
+        if self.leadership is not None:
+            return State.LEADING
+        return State.CAMPAIGNING if self.line.campaigning() else State.IDLE
+
+    @property
+    def lease_id(self) -> int | None:
+        """The present lease; None while there is none."""
+        session = self.session
+        lease = session.lease if session else None
+        return lease.lease_id if lease is not None and lease.ttl and lease.alive else None
+
+    def begin_session(self, host: Host) -> Session:
+        """The lease to come; called before the first campaign, once."""
+        terms = self.terms
+        self.session = Session(self._link, host, terms.ttl, terms.lease)
+        return self.session
+
+    def candidate(
+        self, session: Session, value: bytes, timeout: float | None, tell: Callable[[Fact], None]
+    ) -> Candidate:
+        """What a campaign works on."""
+        return Candidate(
+            self._link,
+            session,
+            name=self.terms.name,
+            value=value,
+            via=self.terms.via,
+            timeout=timeout,
+            tell=tell,
+        )
+
+    def current(self) -> LeadershipState | None:
+        """The state of the leadership handed out last."""
+        return self.latest._state if self.latest is not None else None
+
+    def elected(
+        self,
+        host: Host,
+        ticket: Ticket,
+        candidate: Candidate,
+        state: LeadershipState,
+        face: Callable[[LeadershipState], L],
+    ) -> L:
+        """Publishes a win, unless it was cancelled meanwhile.
+
+        Raises:
+            CampaignCancelled, ClientClosed: It was; the lease is left to ``abandon``.
+        """
+        leadership = self.latest
+        if leadership is not None and leadership._state is state:
+            if not ticket.win():
+                raise errors.CampaignCancelled
+            return leadership
+        leadership = face(state)
+        host.watch_over(state)
+        if not ticket.win() or self.closed:
+            state.end(LostReason.RESIGNED)
+            raise errors.ClientClosed if self.closed else errors.CampaignCancelled
+        self.latest = leadership
+        state.lease.tainted = not candidate.clean
+        return leadership
+
+    def abandon(self, session: Session) -> LeaseClock | None:
+        """A campaign ended without a leadership; returns the lease that is revoked for it."""
+        lease = session.lease
+        leadership = self.leadership
+        if leadership is not None and leadership._state.lease is lease:
+            return None
+        if lease is not None and session.drop_tainted() and lease.ttl:
+            return lease
+        return None
+
+    def close(self) -> bool:
+        """Ends the leadership, if one is held; True if one was."""
+        self.closed = True
+        latest = self.latest
+        return latest is not None and latest._state.end(LostReason.CLOSED)
+
+    def bequest(self) -> LeaseClock | None:
+        """The lease that ``close`` has ended a leadership on, to be left to a successor."""
+        session, latest = self.session, self.latest
+        if session is None or latest is None or session.lease is not latest._state.lease:
+            return None
+        return session.lease
+
+    def handed_on(self, lease: LeaseClock) -> None:
+        """The lease is a successor's now."""
+        lease.end(LostReason.CLOSED)
+        self._link.release(lease.lease_id)
+
+    def forget_resumed(self) -> None:
+        """Closed: a lease that was to be taken up may be used by others."""
+        if self.terms.lease is not None:
+            self._link.release(self.terms.lease)
