@@ -178,7 +178,12 @@ class Member(Generic[L]):
         lease.end(LostReason.CLOSED)
         self._link.release(lease.lease_id)
 
-    def forget_resumed(self) -> None:
-        """Closed: a lease that was to be taken up may be used by others."""
+    def drop(self) -> LeaseClock | None:
+        """Closed: the lease, if there is one, is revoked in the background; returns it."""
         if self.terms.lease is not None:
             self._link.release(self.terms.lease)
+        session = self.session
+        lease = session.lease if session is not None else None
+        if session is not None:
+            session.drop()
+        return lease

@@ -111,7 +111,7 @@ class ElectionClient(ClientView[Leadership]):
             plan = campaign(candidate, self._member.current)
             state = machinery.driver(inbox).run(plan)
             return self._member.elected(
-                machinery.engine, ticket, candidate, state, partial(Leadership, self)
+                machinery.background, ticket, candidate, state, partial(Leadership, self)
             )
         except errors.Unavailable:
             # Etcd does not answer: the background goes on trying, nobody needs to wait for it.
@@ -120,7 +120,7 @@ class ElectionClient(ClientView[Leadership]):
         except BaseException:
             lease = self._member.abandon(own)
             if lease is not None:
-                machinery.engine.retiring(lease).done.wait(timing.CLEANUP)
+                machinery.background.retiring(lease).done.wait(timing.CLEANUP)
             raise
         finally:
             self._member.line.leave(ticket)
@@ -206,21 +206,12 @@ class ElectionClient(ClientView[Leadership]):
         """
         given = arguments.optional_seconds("timeout", timeout)
         deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
-        with self._lock:
-            if self._member.closed:
-                return
-            led = self._member.close()
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        led = self._end()
+        if led is None:
+            return
         if not self._etcd._foreign():
-            for observer in list(self._observers):
-                observer.close()
-            emptied = threading.Event()
-            self._member.line.close()
-            self._member.line.when_empty(emptied.set)
-            emptied.wait(self._left(deadline))
+            self._await_line(deadline)
             self._leave(deadline, hands_on=led and not revoke)
-        self._member.forget_resumed()
         if self._owns:
             self._etcd._close(deadline)
 
@@ -258,7 +249,7 @@ class ElectionClient(ClientView[Leadership]):
         with self._lock:
             begun = self._member.session
             if begun is None:
-                begun = self._member.begin_session(machinery.engine)
+                begun = self._member.begin_session(machinery.background)
                 self._finalizer = weakref.finalize(
                     self, _collected, machinery.engine, begun, repr(self.name)
                 )
@@ -272,21 +263,39 @@ class ElectionClient(ClientView[Leadership]):
         if not self._member.line.enter(ticket):
             raise errors.ClientClosed
 
+    def _end(self) -> bool | None:
+        """Begins closing; whether a leadership ended by this, None if it had begun before."""
+        with self._lock:
+            if self._member.closed:
+                return None
+            led = self._member.close()
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if not self._etcd._foreign():
+            for observer in list(self._observers):
+                observer.close()
+            self._member.line.close()
+        return led
+
+    def _await_line(self, deadline: float) -> None:
+        """Waits until all calls that were under way are over, or the deadline."""
+        emptied = threading.Event()
+        self._member.line.when_empty(emptied.set)
+        emptied.wait(self._left(deadline))
+
     def _leave(self, deadline: float, *, hands_on: bool) -> None:
         """Removes the lease, or leaves it to a successor."""
-        member = self._member
-        lease = member.bequest() if hands_on else None
-        if lease is not None:
-            machinery = self._etcd._in_use(closing=True)
+        machinery = self._etcd._machinery
+        lease = self._member.bequest() if hands_on else None
+        if machinery is not None and lease is not None:
             try:
                 machinery.run(session.bequeath(self._link, lease, deadline=deadline))
             finally:
-                member.handed_on(lease)
-        elif member.session is not None and member.session.lease is not None:
-            lease = member.session.lease
-            machinery = self._etcd._in_use(closing=True)
-            member.session.drop()
-            machinery.engine.retiring(lease).done.wait(self._left(deadline))
+                self._member.handed_on(lease)
+            return
+        lease = self._member.drop()
+        if machinery is not None and lease is not None:
+            machinery.background.retiring(lease).done.wait(self._left(deadline))
 
 
 def _collected(engine: Engine, session: Session, name: str) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import errors
 from .._core import arguments, timing
 from .._core import endpoints as addresses
+from .._core.background import Background
 from .._core.effects import Plan
 from .._core.link import Link
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
 from .driver import Driver, Inbox, run
-from .engine import Engine
+from .engine import Engine, Task
 from .hub import Hub
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Machinery:
         self.wire = Wire(link, options)
         self.hub = Hub(link, self.wire)
         self.engine = Engine(link, self.wire, self.hub)
+        self.background: Background[Task] = Background(link, self.engine)
         self.process = os.getpid()
 
     def run(self, plan: Plan[T]) -> T:
@@ -45,6 +47,11 @@ class Machinery:
     def driver(self, inbox: Inbox) -> Driver:
         """Carries out plans that wait."""
         return Driver(self.link, self.wire, self.hub, inbox)
+
+    def drain(self, deadline: float) -> None:
+        """Waits until nothing is left to be revoked, or the deadline."""
+        for task in self.background.retirements():
+            task.done.wait(max(0.0, deadline - self.link.clock()))
 
     def stop(self) -> None:
         """Ends everything at once."""
@@ -125,13 +132,14 @@ class Etcd:
             clients = list(self._clients)
         if finalizer is not None:
             finalizer.detach()
-        for client in clients:
-            client._member.line.close()
-        for client in clients:
-            client.close(timeout=max(0.0, deadline - self._link.clock()))
-        if machinery is not None and machinery.process == os.getpid():
-            machinery.engine.drain(max(0.0, deadline - self._link.clock()))
-            machinery.stop()
+        ending = [client for client in clients if client._end() is not None]
+        if machinery is None or machinery.process != os.getpid():
+            return
+        for client in ending:
+            client._await_line(deadline)
+            client._member.drop()
+        machinery.drain(deadline)
+        machinery.stop()
 
     def __enter__(self) -> Etcd:
         try:
@@ -149,10 +157,10 @@ class Etcd:
     ) -> None:
         self.close()
 
-    def _in_use(self, *, closing: bool = False) -> Machinery:
+    def _in_use(self) -> Machinery:
         """What to work with, made at the first use."""
         with self._lock:
-            if self._closed and not (closing and self._machinery):
+            if self._closed:
                 raise errors.ClientClosed("the connection is closed")
             if self._machinery is None:
                 self._machinery = Machinery(self._link, self._options)

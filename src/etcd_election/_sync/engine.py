@@ -1,7 +1,6 @@
 """Carries out plans in the background: one daemon thread for all of a connection's.
 
-It renews leases, watches over leaderships, follows elections and removes what was left behind. It
-knows no client: one that is collected unclosed is told to it by a finalizer, and is renewed no
+It knows no client: one that is collected unclosed is told to it by a finalizer, and is renewed no
 more.
 """
 
@@ -11,21 +10,16 @@ import heapq
 import itertools
 import logging
 import threading
-import weakref
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from .._core.effects import Fact, Invoke, Open, Plan, Reply, Word
+from .._core.effects import Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription
-from .._core.leadership import LeadershipState
-from .._core.lease import LeaseClock
 from .._core.link import Link
-from .._core.plans import leading, session
 from .._core.running import Cancel, Running
 from .._io.grpc_sync import Wire
-from ..types import LostReason
 from .hub import Hub
 
 logger = logging.getLogger("etcd_election")
@@ -79,38 +73,23 @@ class Engine:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self._retiring: weakref.WeakKeyDictionary[LeaseClock, Task] = weakref.WeakKeyDictionary()
         self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called on the engine's thread when it has ended."""
+        task = Task(self, plan, on_done)
         with self._lock:
-            return self._start(Task(self, plan, on_done))
-
-    def keep(self, lease: LeaseClock) -> None:
-        """Renews the lease at every beat until it ends."""
-        task = self.start(session.keep(self._link, lease))
-        lease.when_ended(lambda: self.tell(task, Word.STOP))
-
-    def watch_over(self, state: LeadershipState) -> None:
-        """Ends the leadership when its key is gone or written by others."""
-        task = self.start(leading.watch_over(self._link, self, state))
-        state.when_ended(lambda: self.tell(task, Word.STOP))
-
-    def retire(self, lease: LeaseClock) -> None:
-        """Stops believing in the lease and revokes it until etcd has confirmed."""
-        self.retiring(lease)
-
-    def retiring(self, lease: LeaseClock) -> Task:
-        """The task that retires the lease, or has retired it; started if there is none."""
-        lease.end(LostReason.CLOSED)
-        with self._lock:
-            task = self._retiring.get(lease)
-            if task is None:
-                task = self._start(Task(self, session.retire(self._link, lease), _unheard))
-                self._retiring[lease] = task
-            return task
+            if self._stopped:
+                task.running.cancel()
+                return task
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="etcd_election-engine", daemon=True
+                )
+                self._thread.start()
+        self.later(partial(self._begin, task))
+        return task
 
     def tell(self, task: Task, fact: Fact) -> None:
         """Puts a fact into a plan's inbox."""
@@ -123,13 +102,6 @@ class Engine:
     def later(self, call: Callable[[], None]) -> None:
         """Has something quick done on the engine's thread; takes no lock (for finalizers)."""
         self._events.put(call)
-
-    def drain(self, timeout: float) -> bool:
-        """Waits until nothing is left to be revoked; False if the time was not enough."""
-        ends_at = self._link.clock() + timeout
-        with self._lock:
-            tasks = list(self._retiring.values())
-        return all(task.done.wait(max(0.0, ends_at - self._link.clock())) for task in tasks)
 
     def stop(self) -> None:
         """Ends all plans and the thread."""
@@ -171,19 +143,6 @@ class Engine:
         if delay:
             threading.Event().wait(delay)
         cancel()
-
-    def _start(self, task: Task) -> Task:
-        """With the lock held."""
-        if self._stopped:
-            task.running.cancel()
-            return task
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="etcd_election-engine", daemon=True
-            )
-            self._thread.start()
-        self.later(partial(self._begin, task))
-        return task
 
     def _begin(self, task: Task) -> None:
         self.tasks.add(task)

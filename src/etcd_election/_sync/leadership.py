@@ -161,7 +161,7 @@ class Leadership(LeadershipView):
             return
         machinery, deadline = self._client._ready(timeout)
         machinery.run(
-            leading.resign(machinery.link, machinery.engine, self._state, deadline=deadline)
+            leading.resign(machinery.link, machinery.background, self._state, deadline=deadline)
         )
 
     def __enter__(self) -> Leadership:

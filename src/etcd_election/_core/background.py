@@ -1,0 +1,67 @@
+"""What goes on in the background of a connection, started here for both front-ends."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Generic, Protocol, TypeVar
+
+from ..types import LostReason
+from .effects import Fact, Plan, Word
+from .leadership import LeadershipState
+from .lease import LeaseClock
+from .link import Link
+from .plans import leading, session
+
+K = TypeVar("K")
+
+
+class Runner(Protocol[K]):
+    """Starts plans, each as a task of the front-end's kind."""
+
+    def start(self, plan: Plan[object]) -> K:
+        """Starts a plan."""
+
+    def tell(self, task: K, fact: Fact) -> None:
+        """Puts a fact into a plan's inbox; on any thread."""
+
+
+class Background(Generic[K]):
+    """A ``Host``: renews leases, watches over leaderships, removes what is left. Thread-safe."""
+
+    def __init__(self, link: Link, runner: Runner[K]) -> None:
+        self._link = link
+        self._runner = runner
+        self._lock = threading.Lock()
+        self._retiring: weakref.WeakKeyDictionary[LeaseClock, K] = weakref.WeakKeyDictionary()
+
+    def keep(self, lease: LeaseClock) -> None:
+        """Renews the lease at every beat until it ends."""
+        runner = self._runner
+        task = runner.start(session.keep(self._link, lease))
+        lease.when_ended(lambda: runner.tell(task, Word.STOP))
+
+    def watch_over(self, state: LeadershipState) -> None:
+        """Ends the leadership when its key is gone or written by others."""
+        runner = self._runner
+        task = runner.start(leading.watch_over(self._link, self, state))
+        state.when_ended(lambda: runner.tell(task, Word.STOP))
+
+    def retire(self, lease: LeaseClock) -> None:
+        """Stops believing in the lease and revokes it until etcd has confirmed."""
+        self.retiring(lease)
+
+    def retiring(self, lease: LeaseClock) -> K:
+        """The task that retires the lease, or has retired it; started if there is none."""
+        lease.end(LostReason.CLOSED)
+        with self._lock:
+            task = self._retiring.get(lease)
+            if task is None:
+                task = self._runner.start(session.retire(self._link, lease))
+                self._retiring[lease] = task
+            return task
+
+    def retirements(self) -> list[K]:
+        """The tasks that retire leases, or have done so."""
+        with self._lock:
+            return list(self._retiring.values())
