@@ -36,6 +36,7 @@ class Link:
         credentials: User and password, or None.
         latency: What an answered call takes, smoothed, in seconds.
         ages: Per endpoint, grows when its connections are to be made anew.
+        closed: True when nothing is to be sent any more.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Link:
         self.stagger = Stagger(timing.STAGGER)
         self.latency = 0.0
         self.ages = [0] * len(self.endpoints)
+        self.closed = False
         self._lock = threading.Lock()
         self._leases: weakref.WeakSet[LeaseClock] = weakref.WeakSet()
         self._lease_ids: set[int] = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -42,12 +43,21 @@ class Begin(Protocol):
 
 
 class Calls:
-    """Unary calls, and the Campaign, of one connection. Thread-safe if ``begin`` is."""
+    """Unary calls, and the Campaign, of one connection. Thread-safe if ``begin`` is.
 
-    def __init__(self, channels: Channels, begin: Begin) -> None:
+    Args:
+        channels: Lends channels.
+        begin: Starts a call.
+        soon: Has something done that must not be done from within ``start``.
+    """
+
+    def __init__(
+        self, channels: Channels, begin: Begin, *, soon: Callable[[Callable[[], None]], object]
+    ) -> None:
         self.gate = Gate(timing.MAX_CALLS)
         self._channels = channels
         self._begin = begin
+        self._soon = soon
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once.
@@ -66,7 +76,7 @@ class Calls:
 
         def admitted() -> None:
             if cancelled.is_set():
-                finished(CLOSED)
+                self._soon(partial(finished, CLOSED))
                 return
             cancel = self._enter(
                 effect.endpoint,
@@ -112,7 +122,7 @@ class Calls:
     ) -> Cancel:
         channel: Channel | None = self._channels.enter(endpoint, method.lane)
         if channel is None:
-            done(CLOSED)
+            self._soon(partial(done, CLOSED))
             return _nothing
 
         def ended(reply: Reply) -> None:
@@ -122,12 +132,12 @@ class Calls:
         try:
             return self._begin(channel.method(method), request, timeout, metadata, ended)
         except (grpc.RpcError, ValueError) as error:
-            ended(failure(error))
+            self._soon(partial(ended, failure(error)))
             return _nothing
         except BaseException:
             # A signal handler's exception may have left a lock of the channel locked.
             self._channels.forsake(channel)
-            ended(CLOSED)
+            self._soon(partial(ended, CLOSED))
             raise
 
 

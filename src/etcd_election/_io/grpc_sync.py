@@ -28,7 +28,7 @@ class Wire:
     def __init__(self, link: Link, options: Options) -> None:
         self._link = link
         self._channels = Channels(link, options, make=_make, close=_close_apart)
-        self._calls = Calls(self._channels, _begin)
+        self._calls = Calls(self._channels, _begin, soon=_now)
 
     def invoke(self, effect: Invoke) -> Reply:
         """Makes a unary call and waits for its end."""
@@ -122,6 +122,10 @@ def _close_apart(channel: grpc.Channel) -> None:
     # Not on this thread: it may be the channel's own, which closing waits for; or a lock of the
     # channel may be locked for ever, and then its thread keeps it from collection.
     threading.Thread(target=channel.close, name="etcd_election-close", daemon=True).start()
+
+
+def _now(call: Callable[[], None]) -> None:
+    call()
 
 
 def _begin(

@@ -55,6 +55,7 @@ class Machinery:
 
     def stop(self) -> None:
         """Ends everything at once."""
+        self.link.closed = True
         self.engine.stop()
         self.hub.stop()
         self.wire.close()

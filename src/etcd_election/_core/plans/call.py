@@ -131,10 +131,13 @@ def ask(
     Raises:
         Unavailable: Nobody answered by ``deadline``.
         EtcdError: The call is not idempotent and may have been carried out.
+        ClientClosed: The connection was closed meanwhile.
     """
     attempts = _Attempts(link, operation)
     refreshed = False
     while True:
+        if link.closed:
+            raise errors.ClientClosed("the connection is closed")
         yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
         if now >= deadline:

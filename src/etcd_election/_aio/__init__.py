@@ -1,0 +1,1 @@
+"""The asyncio front-end: one event loop, and nothing decided that ``_core`` can decide."""

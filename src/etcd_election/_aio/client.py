@@ -1,0 +1,315 @@
+"""A client of one election: at most one candidacy, one lease."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from .. import errors
+from .._core import arguments, timing
+from .._core.candidate import Session
+from .._core.line import Ticket
+from .._core.link import Link
+from .._core.member import Member, Terms
+from .._core.plans import reading, session
+from .._core.plans.call import Interrupted
+from .._core.plans.campaign import campaign, wait_turn
+from .._core.view import ClientView
+from ..types import Leader, LostReason
+from .connection import Etcd, Machinery
+from .engine import Engine, Inbox
+from .leadership import Leadership
+from .observer import Observer
+from .waiting import CleanUp
+
+
+class ElectionClient(ClientView[Leadership]):
+    """Takes part in one election.
+
+    Nothing is sent and no lease granted before it is needed. Bound to the event loop of its
+    connection; what is not awaited may be used on any thread. A second ``campaign()`` waits for the
+    first.
+
+    Args:
+        etcd: An ``Etcd``, or endpoints: then the client owns the connection and closes it.
+        name: The election; the keys of its candidates are ``name/<lease in hexadecimal>``.
+        ttl: The lease's time to live in whole seconds, at least 2. The server may grant more.
+        lease: A lease to go on with, left by a predecessor's ``close(revoke=False)``. Safe only
+            after that, or when the predecessor is surely dead.
+        via: "service": campaigns with the server's Election service, watched over by reads and
+            watches. There is no other way yet.
+
+    Raises:
+        TypeError, ValueError: An argument is not as described; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        etcd: Etcd | str | Sequence[str],
+        name: str | bytes,
+        *,
+        ttl: int = timing.DEFAULT_TTL,
+        lease: int | None = None,
+        via: str = "service",
+    ) -> None:
+        terms = Terms.checked(name, ttl, lease, via)
+        self._owns = not isinstance(etcd, Etcd)
+        self._etcd = etcd if isinstance(etcd, Etcd) else Etcd(etcd)
+        self._member: Member[Leadership] = Member(self._link, terms)
+        self._observers: weakref.WeakSet[Observer[Any]] = weakref.WeakSet()
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._etcd._clients.add(self)
+
+    async def open(self, timeout: float | None = None) -> None:
+        """Checks that etcd answers. No lease is granted.
+
+        Args:
+            timeout: Seconds; None: the connection's.
+
+        Raises:
+            Unavailable: It does not answer in time.
+            ClientClosed: The client is closed.
+        """
+        self._ready(timeout)
+        await self._etcd._open(timeout)
+
+    async def campaign(self, value: str | bytes, *, timeout: float | None = None) -> Leadership:
+        """Waits until elected.
+
+        While leading already, proclaims ``value`` and returns the same leadership. However it ends,
+        unless in leadership, no candidate key is left, or one whose lease is no longer renewed.
+
+        Args:
+            value: What others read of the leader: ``str`` (as UTF-8) or ``bytes``.
+            timeout: Seconds; None waits for ever, 0: elected at once or not at all.
+
+        Raises:
+            CampaignTimeout: Not elected in time.
+            CampaignCancelled: ``cancel_campaign()`` was called.
+            SessionExpired: The lease ended while waiting.
+            Unavailable: Etcd did not answer and no candidate key could be made to stand.
+            ClientClosed: The client is closed, or was while waiting.
+            EtcdError: Etcd refused for good, as the class says.
+        """
+        proposed = arguments.octets("value", value)
+        patience = arguments.optional_seconds("timeout", timeout)
+        machinery, _ = self._ready(None)
+        own = self._session(machinery)
+        inbox = Inbox(machinery.engine)
+        ticket = Ticket(campaigns=True, tell=inbox.tell)
+        candidate = self._member.candidate(own, proposed, patience, inbox.tell)
+        try:
+            self._enter(ticket)
+            plan = campaign(candidate, self._member.current)
+            state = await machinery.engine.run(plan, inbox)
+            face = partial(Leadership, self, machinery.engine)
+            return self._member.elected(machinery.background, ticket, candidate, state, face)
+        except (errors.Unavailable, GeneratorExit):
+            # Etcd does not answer: the background goes on trying, nobody needs to wait for it. Or
+            # the event loop is gone, and nobody can.
+            self._member.abandon(own)
+            raise
+        except BaseException:
+            lease = self._member.abandon(own)
+            if lease is not None:
+                clean_up = CleanUp()
+                await clean_up.settled(machinery.background.retiring(lease).done, timing.CLEANUP)
+                clean_up.over()
+            raise
+        finally:
+            self._member.line.leave(ticket)
+
+    async def resign(self, *, timeout: float | None = None) -> None:
+        """Gives leadership up; does nothing if not leading.
+
+        Waits for a running campaign first.
+
+        Args:
+            timeout: Seconds for all of it; None: the connection's.
+
+        Raises:
+            OperationTimeout: A campaign went on for longer.
+            EtcdError: Etcd did not confirm that the key is gone.
+        """
+        machinery, deadline = self._ready(timeout)
+        inbox = Inbox(machinery.engine)
+        ticket = Ticket(campaigns=False, tell=inbox.tell)
+        try:
+            self._enter(ticket)
+            if not await machinery.engine.run(wait_turn(self._link, deadline), inbox):
+                raise errors.OperationTimeout("resign: a campaign is still running")
+            leadership = self._member.latest
+            if leadership is not None:
+                await leadership.resign(timeout=self._left(deadline))
+        except Interrupted:
+            raise errors.ClientClosed from None
+        finally:
+            self._member.line.leave(ticket)
+
+    async def leader(self, *, timeout: float | None = None) -> Leader:
+        """Who leads now: a linearizable read. Needs no session.
+
+        Args:
+            timeout: Seconds; None: the connection's.
+
+        Raises:
+            NoLeader: Nobody does.
+            EtcdError: As etcd answered.
+        """
+        machinery, deadline = self._ready(timeout)
+        return await machinery.engine.run(reading.leader(self._link, self.name, deadline=deadline))
+
+    async def candidates(self, *, timeout: float | None = None) -> list[Leader]:
+        """Everybody in the queue, the leader first: a linearizable read.
+
+        Args:
+            timeout: Seconds; None: the connection's.
+
+        Raises:
+            EtcdError: As etcd answered.
+        """
+        machinery, deadline = self._ready(timeout)
+        return await machinery.engine.run(
+            reading.candidates(self._link, self.name, deadline=deadline)
+        )
+
+    @overload
+    def observe(self, *, vacancies: Literal[False] = False) -> Observer[Leader]: ...
+    @overload
+    def observe(self, *, vacancies: bool) -> Observer[Leader | None]: ...
+    def observe(self, *, vacancies: bool = False) -> Observer[Any]:
+        """The leaders of this election, from the present one on.
+
+        Args:
+            vacancies: Also yield None when nobody leads.
+
+        Returns:
+            An iterator that ends when it or this client is closed.
+        """
+        if self._member.closed:
+            raise errors.ClientClosed
+        self._etcd._check_open()
+        observer: Observer[Any] = Observer(self, vacancies=bool(vacancies))
+        self._observers.add(observer)
+        return observer
+
+    async def close(self, *, revoke: bool = True, timeout: float | None = None) -> None:
+        """Ends everything: campaigns, leadership, observers, the lease. Idempotent.
+
+        Args:
+            revoke: False leaves a leader's key and lease to a successor (``lease=``), renewed once
+                more. In any other state the key is removed all the same.
+            timeout: Seconds for confirming the removal; None: 2. What is not confirmed then is no
+                longer renewed.
+        """
+        given = arguments.optional_seconds("timeout", timeout)
+        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
+        led = self._end()
+        if led is None:
+            return
+        clean_up = CleanUp()
+        if self._etcd._alive():
+            await self._await_line(clean_up, deadline)
+            await self._leave(clean_up, deadline, hands_on=led and not revoke)
+        if self._owns:
+            await self._etcd._close(clean_up, deadline)
+        clean_up.over()
+
+    async def __aenter__(self) -> ElectionClient:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def _link(self) -> Link:
+        return self._etcd._link
+
+    def _ready(self, timeout: float | None) -> tuple[Machinery, float]:
+        """What to work with, and the deadline of an operation that begins now."""
+        patience = arguments.optional_seconds("timeout", timeout)
+        if self._member.closed:
+            raise errors.ClientClosed
+        machinery = self._etcd._in_use()
+        if patience is None:
+            patience = self._link.timeout
+        return machinery, self._link.clock() + patience
+
+    def _session(self, machinery: Machinery) -> Session:
+        begun = self._member.session
+        if begun is None:
+            begun = self._member.begin_session(machinery.background)
+            self._finalizer = weakref.finalize(
+                self, _collected, machinery.engine, begun, repr(self.name)
+            )
+            self._finalizer.atexit = False
+        return begun
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, deadline - self._link.clock())
+
+    def _enter(self, ticket: Ticket) -> None:
+        if not self._member.line.enter(ticket):
+            raise errors.ClientClosed
+
+    def _end(self) -> bool | None:
+        """Begins closing; whether a leadership ended by this, None if it had begun before."""
+        if self._member.closed:
+            return None
+        alive = self._etcd._alive()
+        if alive:
+            self._etcd._check_loop()
+        led = self._member.close()
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if alive or self._etcd._machinery is None:
+            for observer in list(self._observers):
+                observer.close()
+            self._member.line.close()
+        return led
+
+    async def _await_line(self, clean_up: CleanUp, deadline: float) -> None:
+        """Waits until all calls that were under way are over, or the deadline."""
+        emptied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._member.line.when_empty(lambda: emptied.set_result(None))
+        await clean_up.settled(emptied, self._left(deadline))
+
+    async def _leave(self, clean_up: CleanUp, deadline: float, *, hands_on: bool) -> None:
+        """Removes the lease, or leaves it to a successor."""
+        machinery = self._etcd._machinery
+        lease = self._member.bequest() if hands_on else None
+        if machinery is not None and lease is not None:
+            task = machinery.engine.start(session.bequeath(self._link, lease, deadline=deadline))
+            await clean_up.settled(task.done, self._left(deadline))
+            self._member.handed_on(lease)
+            return
+        lease = self._member.drop()
+        if machinery is not None and lease is not None:
+            task = machinery.background.retiring(lease)
+            await clean_up.settled(task.done, self._left(deadline))
+
+
+def _collected(engine: Engine, session: Session, name: str) -> None:
+    """A client was collected unclosed: it renews no more. Runs anywhere: takes no lock."""
+
+    def end() -> None:
+        if session.lease is not None:
+            session.lease.end(LostReason.CLOSED)
+
+    engine.later(end)
+    warnings.warn(f"unclosed ElectionClient of {name}", ResourceWarning, stacklevel=2)

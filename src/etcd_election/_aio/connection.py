@@ -1,0 +1,222 @@
+"""A connection to etcd, shared by any number of clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import warnings
+import weakref
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .. import errors
+from .._core import arguments, timing
+from .._core import endpoints as addresses
+from .._core.background import Background
+from .._core.link import Link
+from .._core.plans import reading
+from .._io.grpc_aio import Wire, refuse_after_fork
+from .engine import Engine, Task
+from .hub import Hub
+from .waiting import CleanUp
+
+if TYPE_CHECKING:
+    from .client import ElectionClient
+    from .feed import Feed
+
+
+class Machinery:
+    """What a connection works with once it is used: channels, watch stream, background."""
+
+    def __init__(self, link: Link, options: tuple[tuple[str, Any], ...]) -> None:
+        refuse_after_fork()
+        self.link = link
+        self.loop = asyncio.get_running_loop()
+        self.wire = Wire(link, options, self.loop)
+        self.hub = Hub(link, self.wire, self.loop)
+        self.engine = Engine(link, self.wire, self.hub, self.loop)
+        self.background: Background[Task] = Background(link, self.engine)
+        self.process = os.getpid()
+        self.ending: asyncio.Task[None] | None = None
+        self._sentinel = _until_the_loop_ends(self)
+        # Runs to its yield, which makes the loop know of it.
+        with contextlib.suppress(StopIteration):
+            self._sentinel.__anext__().send(None)
+
+    async def drain(self, clean_up: CleanUp, deadline: float) -> None:
+        """Waits until nothing is left to be revoked, or the deadline."""
+        for task in self.background.retirements():
+            await clean_up.settled(task.done, max(0.0, deadline - self.link.clock()))
+
+    def alive(self) -> bool:
+        """False when nothing can be done any more: in another process, or after the loop's end."""
+        return self.process == os.getpid() and not self.loop.is_closed()
+
+    async def end(self) -> None:
+        """Ends everything at once."""
+        await self._stop()
+        await self._sentinel.aclose()
+
+    async def _stop(self) -> None:
+        self.link.closed = True
+        await self.engine.stop()
+        self.hub.stop()
+        await self.wire.close()
+
+
+class Etcd:
+    """A connection to one etcd cluster. Nothing is sent before it is used.
+
+    Shared by as many clients as you like. It may be made anywhere, belongs to the event loop of its
+    first use, and raises RuntimeError in another: make one for each loop. Close it before its loop
+    ends; ``asyncio.run`` does so at its end. After a fork no connection of this kind works in the
+    child: grpc.aio does not survive that.
+
+    Args:
+        endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
+            with a comma list as in etcdctl, or a sequence of strings.
+        timeout: What one operation may take in all, in seconds, retries included.
+        options: Further gRPC channel options, as (name, value) pairs.
+
+    Raises:
+        TypeError, ValueError: An argument is not as described; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] = "127.0.0.1:2379",
+        *,
+        timeout: float = timing.DEFAULT_TIMEOUT,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        parsed = addresses.parse(endpoints)
+        if any(endpoint.tls for endpoint in parsed):
+            raise ValueError("endpoints: https is not supported yet")
+        self._options = arguments.channel_options(options)
+        self._link = Link(parsed, timeout=arguments.seconds("timeout", timeout, positive=True))
+        self._machinery: Machinery | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._closed = False
+        self._clients: weakref.WeakSet[ElectionClient] = weakref.WeakSet()
+        self._feeds: dict[bytes, Feed] = {}
+
+    def __repr__(self) -> str:
+        targets = ",".join(endpoint.target for endpoint in self._link.endpoints)
+        return f"<Etcd {targets}{' closed' if self._closed else ''}>"
+
+    async def open(self) -> None:
+        """Checks that etcd answers.
+
+        Raises:
+            Unavailable: It does not within ``timeout``.
+            AuthenticationFailed: It wants to know who asks.
+            ClientClosed: This connection is closed.
+        """
+        await self._open(None)
+
+    async def _open(self, timeout: float | None) -> None:
+        link = self._link
+        patience = link.timeout if timeout is None else timeout
+        machinery = self._in_use()
+        await machinery.engine.run(reading.check(link, deadline=link.clock() + patience))
+
+    async def close(self) -> None:
+        """Closes its clients, then the connection. Idempotent.
+
+        Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
+        longer renewed. A cancel is held back meanwhile.
+        """
+        clean_up = CleanUp()
+        await self._close(clean_up, self._link.clock() + timing.CLEANUP)
+        clean_up.over()
+
+    async def _close(self, clean_up: CleanUp, deadline: float) -> None:
+        if self._closed:
+            return
+        if self._alive():
+            self._check_loop()
+        self._closed = True
+        machinery = self._machinery
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        ending = [client for client in list(self._clients) if client._end() is not None]
+        if machinery is None or not machinery.alive():
+            return
+        for client in ending:
+            await client._await_line(clean_up, deadline)
+            client._member.drop()
+        await machinery.drain(clean_up, deadline)
+        await clean_up.settled(machinery.loop.create_task(machinery.end()), timing.CLEANUP)
+
+    async def __aenter__(self) -> Etcd:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _in_use(self) -> Machinery:
+        """What to work with, made at the first use."""
+        self._check_open()
+        if self._machinery is None:
+            self._machinery = Machinery(self._link, self._options)
+            self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
+            self._finalizer.atexit = False
+        self._check_loop()
+        return self._machinery
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise errors.ClientClosed("the connection is closed")
+        if self._foreign():
+            raise errors.ClientClosed("the connection belongs to the process before the fork")
+
+    def _check_loop(self) -> None:
+        """Raises RuntimeError in another event loop than that of the first use."""
+        machinery = self._machinery
+        if machinery is not None and machinery.loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                f"{self!r} belongs to the event loop of its first use: make one for each loop"
+            )
+
+    def _alive(self) -> bool:
+        """False when nothing was used yet, or can be."""
+        return self._machinery is not None and self._machinery.alive()
+
+    def _foreign(self) -> bool:
+        """True in a child of the process that connected."""
+        return self._machinery is not None and self._machinery.process != os.getpid()
+
+
+def _collected(machinery: Machinery, text: str) -> None:
+    """A connection was collected unclosed. Runs anywhere: takes no lock."""
+
+    def end() -> None:
+        machinery.ending = machinery.loop.create_task(machinery.end())
+
+    machinery.engine.later(end)
+    warnings.warn(f"unclosed {text}", ResourceWarning, stacklevel=2)
+
+
+async def _until_the_loop_ends(machinery: Machinery) -> AsyncGenerator[None, None]:
+    """A loop that ends as it should closes its asynchronous generators, and with this one us.
+
+    Channels that are open when their loop is closed fill the log of the next one.
+    """
+    try:
+        yield
+    finally:
+        if not machinery.link.closed:
+            await machinery.drain(CleanUp(), machinery.link.clock() + timing.CLEANUP)
+            await machinery._stop()

@@ -1,0 +1,81 @@
+"""One watch stream for all keys of a connection, read by one task.
+
+The stream is opened with the first watch, and again whenever it ends; what may have been missed
+meanwhile is read by whoever watches, once the watch stands again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .._core import timing
+from .._core.effects import Failure
+from .._core.keywatch import Sink, WatchBook
+from .._core.link import Link
+from .._io.grpc_aio import WatchCall, Wire
+from ..pb import rpc_pb2
+
+logger = logging.getLogger("etcd_election")
+
+
+class Hub:
+    """The watch stream of one connection. Used in its event loop only."""
+
+    def __init__(self, link: Link, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+        self._link = link
+        self._wire = wire
+        self._loop = loop
+        self._book = WatchBook()
+        self._call: WatchCall | None = None
+        self._reopening: asyncio.TimerHandle | None = None
+        self._heard_any = False
+        self._failures = 0
+        self._stopped = False
+
+    def add(self, key: bytes, sink: Sink) -> None:
+        """Tells ``sink`` about ``key`` from now on."""
+        request = self._book.add(key, sink)
+        if self._call is not None:
+            self._send(request)
+        elif self._reopening is None:
+            self._open()
+
+    def remove(self, key: bytes, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``key``."""
+        self._send(self._book.remove(key, sink))
+
+    def stop(self) -> None:
+        """Ends the stream for good."""
+        self._stopped = True
+        if self._reopening is not None:
+            self._reopening.cancel()
+        if self._call is not None:
+            self._call.cancel()
+
+    def _send(self, request: rpc_pb2.WatchRequest | None) -> None:
+        if request is not None and self._call is not None and not self._loop.is_closed():
+            self._call.send(request)
+
+    def _open(self) -> None:
+        self._reopening = None
+        if self._stopped:
+            return
+        self._heard_any = False
+        self._call = self._wire.watch(self._link.ring.pick(), self._heard, self._ended)
+        for request in self._book.restart():
+            self._send(request)
+
+    def _heard(self, response: rpc_pb2.WatchResponse) -> None:
+        self._heard_any = True
+        self._link.saw(response.header, floor=None)
+        self._send(self._book.response(response))
+
+    def _ended(self, failure: Failure | None) -> None:
+        logger.debug("the watch stream ended: %s", failure.details if failure else "with OK")
+        self._call = None
+        self._book.broken()
+        self._failures = 0 if self._heard_any else self._failures + 1
+        if not self._stopped:
+            delay = timing.watch_delay(self._failures)
+            self._reopening = self._loop.call_later(delay, self._open)

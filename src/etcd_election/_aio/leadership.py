@@ -1,0 +1,199 @@
+"""A leadership, as it is handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .. import errors
+from .._core import arguments
+from .._core.leadership import LeadershipState
+from .._core.plans import leading
+from .._core.view import LeadershipView
+from ..pb import rpc_pb2
+from ..types import LostReason
+from .engine import Engine
+from .waiting import settled
+
+if TYPE_CHECKING:
+    from .client import ElectionClient
+
+logger = logging.getLogger("etcd_election")
+
+
+class Leadership(LeadershipView):
+    """Proof of having been elected, and the question whether that still holds.
+
+    ``held`` is True only while no other candidate of this library can have been elected, as far as
+    a client can see to it: the lease's local deadline has not passed and no loss is known. A write
+    already on its way when leadership ends can only be stopped by whoever receives it, with
+    ``token``. What is not awaited may be used on any thread.
+
+    The lease is renewed in the event loop: work that blocks the loop for longer than the ttl loses
+    leadership, and ``held`` says so at the first question.
+    """
+
+    def __init__(self, client: ElectionClient, engine: Engine, state: LeadershipState) -> None:
+        self._client = client
+        self._engine = engine
+        self._state = state
+        self._over: asyncio.Future[None] = engine.loop.create_future()
+        self._process = os.getpid()
+        state.when_ended(partial(engine.later, partial(_settle, self._over)))
+
+    async def wait_lost(self, timeout: float | None = None) -> bool:
+        """Waits until leadership is lost.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Returns:
+            True if it is lost, False if the time was not enough.
+        """
+        patience = arguments.optional_seconds("timeout", timeout)
+        clock = self._client._link.clock
+        ends_at = float("inf") if patience is None else clock() + patience
+        while self.held:
+            left = ends_at - clock()
+            if left <= 0:
+                return False
+            # A suspend is not counted by a wait, but by the deadline: look again in time.
+            await settled(self._over, min(left, self.remaining, self._state.lease.ttl / 3))
+        self._state.settle()
+        return True
+
+    def on_lost(self, callback: Callable[[Leadership], object]) -> Callable[[], None]:
+        """Calls back once when leadership is lost; at once, here, if it is already.
+
+        Later it runs in the event loop, as soon as that gets to it. While a callback is registered
+        the client is not collected.
+
+        Args:
+            callback: Called with this leadership; what it raises is logged.
+
+        Returns:
+            What removes the callback.
+        """
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        registering = True
+
+        def ended() -> None:
+            if registering:
+                self._call(callback)
+                return
+            self._engine.later(partial(self._call, callback))
+
+        remove = self._state.when_ended(ended)
+        registering = False
+        return remove
+
+    async def proclaim(self, value: str | bytes, *, timeout: float | None = None) -> None:
+        """Replaces the value that others read.
+
+        Args:
+            value: ``str`` (as UTF-8) or ``bytes``.
+            timeout: Seconds; None: the connection's.
+
+        Raises:
+            SessionExpired, NotLeader: Leadership is not held; nothing was written.
+            EtcdError: Etcd refused, or the outcome is not known (``maybe_applied``).
+        """
+        proposed = arguments.octets("value", value)
+        machinery, deadline = self._client._ready(timeout)
+        self.check()
+        await machinery.engine.run(
+            leading.proclaim(machinery.link, self._state, proposed, deadline=deadline)
+        )
+        if self.lost is LostReason.KEY_DELETED:
+            self.check()
+
+    async def transaction(
+        self,
+        success: Sequence[rpc_pb2.RequestOp],
+        failure: Sequence[rpc_pb2.RequestOp] = (),
+        *,
+        compare: Sequence[rpc_pb2.Compare] = (),
+        timeout: float | None = None,
+    ) -> rpc_pb2.TxnResponse:
+        """Writes to etcd only while this leadership stands there.
+
+        Args:
+            success: Operations to carry out if all of ``compare`` hold.
+            failure: Operations to carry out if not.
+            compare: Further conditions.
+            timeout: Seconds; None: the connection's.
+
+        Returns:
+            The response to ``success`` or ``failure``.
+
+        Raises:
+            SessionExpired, NotLeader: Leadership does not stand; nothing was written.
+            EtcdError: Etcd refused, or the outcome is not known (``maybe_applied``).
+        """
+        machinery, deadline = self._client._ready(timeout)
+        self.check()
+        response = await machinery.engine.run(
+            leading.transaction(
+                machinery.link, self._state, success, failure, compare, deadline=deadline
+            )
+        )
+        if response is None:
+            self.check()
+            raise errors.NotLeader(leadership=self)
+        return response
+
+    async def resign(self, *, timeout: float | None = None) -> None:
+        """Gives leadership up: ``held`` is False before the request leaves.
+
+        Does nothing if leadership was lost. One that failed may be called again; renewing has
+        stopped all the same, and the key is being removed in the background.
+
+        Args:
+            timeout: Seconds; None: the connection's.
+
+        Raises:
+            EtcdError: Etcd did not confirm that the key is gone.
+        """
+        arguments.optional_seconds("timeout", timeout)
+        self._state.end(LostReason.RESIGNED)
+        if self._state.lost is not LostReason.RESIGNED or os.getpid() != self._process:
+            return
+        if not self._state.key_left or self._client._member.closed:
+            return
+        machinery, deadline = self._client._ready(timeout)
+        await machinery.engine.run(
+            leading.resign(machinery.link, machinery.background, self._state, deadline=deadline)
+        )
+
+    async def __aenter__(self) -> Leadership:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self.resign()
+        except errors.ElectionError as failed:
+            # The key goes with its lease; the body's own exception matters more, if there is one.
+            if error is None:
+                raise
+            logger.warning("resigning from %r failed: %s", self.name, failed)
+
+    def _call(self, callback: Callable[[Leadership], object]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            logger.exception("a callback for lost leadership of %r failed", self.name)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    future.set_result(None)

@@ -1,0 +1,238 @@
+"""Calls on grpc.aio channels, in the event loop that the connection is bound to.
+
+Every call is read by a task of its own, and its end, whatever it is, becomes a fact: nobody awaits
+a call that may be cancelled under them. A task that is cancelled from outside (the end of
+``asyncio.run`` cancels all) only ends its call.
+
+grpc.aio does not survive a fork: in a child of the process that used it, a new channel fails,
+hangs or crashes (18 of 18 measured). There it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from .. import errors
+from .._core.effects import Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.link import Link
+from .._core.method import Lane, Method
+from ..pb import rpc_pb2
+from .calls import CLOSED, Callback, Calls, Cancel, failure
+from .channels import Channel, Channels
+from .options import Options
+
+_CANCELLED = Failure("CANCELLED", "the call was cancelled")
+
+_STATUS_WITHIN = 0.1
+"""So long the status of a cancelled stream is waited for; streams of the user may be among them."""
+
+_used_in: int | None = None
+"""The process that made the first channel."""
+_loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+"""Those that had channels."""
+
+
+class Wire:
+    """The channels of one connection. Used in its event loop only."""
+
+    def __init__(self, link: Link, options: Options, loop: asyncio.AbstractEventLoop) -> None:
+        _silence_closed_loops()
+        _loops.add(loop)
+        self._link = link
+        self._loop = loop
+        self._channels = Channels(
+            link, options, make=grpc.aio.insecure_channel, close=self._close_apart
+        )
+        self._calls = Calls(self._channels, self._begin, soon=loop.call_soon)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, effect: Invoke, done: Callback) -> Cancel:
+        """Starts a unary call; ``done`` is called with its reply, once, and never from here."""
+        return self._calls.start(effect, done)
+
+    def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
+        """Starts a Campaign or an Observe; what comes of it is told. Returns what cancels it."""
+        if effect.method is Method.OBSERVE:
+            return self._observe(effect, tell)
+        return self._calls.campaign(effect, tell)
+
+    def watch(
+        self,
+        endpoint: int,
+        heard: Callable[[rpc_pb2.WatchResponse], None],
+        ended: Callable[[Failure | None], None],
+    ) -> WatchCall | None:
+        """Opens a watch stream; None after the end."""
+        channel = self._channels.enter(endpoint, Lane.CALLS)
+        if channel is None:
+            return None
+        metadata, _ = self._link.metadata()
+        call = channel.stub("Watch").Watch(metadata=metadata)
+        stream = WatchCall(self, call)
+        self._read(stream.read(heard), channel, ended)
+        return stream
+
+    async def close(self) -> None:
+        """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
+        for channel in self._channels.end():
+            # Waits for nothing, and cancels the calls.
+            await channel.close()
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of.
+        unheard = [task for task in asyncio.all_tasks() if _reads_status(task)]
+        if unheard:
+            await asyncio.wait(unheard, timeout=_STATUS_WITHIN)
+
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]
+    ) -> None:
+        """Runs a task; ``done`` is called with it at its end, also if it never began."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(done)
+
+    def _begin(
+        self, call: Any, request: Message, timeout: float | None, metadata: Metadata, done: Callback
+    ) -> Cancel:
+        made = call(request, timeout=timeout, metadata=metadata)
+        self.spawn(_response(made), lambda task: done(_reply(task)))
+        return lambda: _cancel(made)
+
+    def _observe(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
+        channel = self._channels.enter(effect.endpoint, effect.method.lane)
+        if channel is None:
+            self._loop.call_soon(tell, Ended(CLOSED))
+            return lambda: None
+        call = channel.method(effect.method)(effect.request, metadata=effect.metadata)
+
+        async def read() -> None:
+            async for response in call:
+                tell(Observed(response))
+
+        self._read(read(), channel, lambda reply: tell(Ended(reply)))
+        return lambda: _cancel(call)
+
+    def _read(
+        self,
+        work: Coroutine[Any, Any, None],
+        channel: Channel,
+        ended: Callable[[Failure | None], None],
+    ) -> None:
+        """Reads a stream to its end."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._channels.leave(channel)
+            reply = _reply(task)
+            ended(reply if isinstance(reply, Failure) else None)
+
+        self.spawn(work, done)
+
+    def _close_apart(self, channel: grpc.aio.Channel) -> None:
+        self.spawn(channel.close(), _unheard)
+
+
+class WatchCall:
+    """One watch stream."""
+
+    def __init__(self, wire: Wire, call: Any) -> None:
+        self._wire = wire
+        self._call = call
+        self._unsent: deque[rpc_pb2.WatchRequest] = deque()
+        self._writing = False
+
+    def send(self, request: rpc_pb2.WatchRequest) -> None:
+        """Sends a request, after those before it."""
+        self._unsent.append(request)
+        if not self._writing:
+            self._writing = True
+            self._wire.spawn(self._write(), self._written)
+
+    def cancel(self) -> None:
+        """Ends the stream."""
+        _cancel(self._call)
+
+    async def read(self, heard: Callable[[rpc_pb2.WatchResponse], None]) -> None:
+        """Reads to the end."""
+        while (response := await self._call.read()) is not grpc.aio.EOF:
+            heard(response)
+
+    async def _write(self) -> None:
+        while self._unsent:
+            await self._call.write(self._unsent.popleft())
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing = False
+        # Why a write failed, the reader is told as well.
+        _reply(task)
+
+
+def refuse_after_fork() -> None:
+    """Raises ClientClosed in a child of the process that used grpc.aio.
+
+    To be asked before the event loop is: that of the parent is not running in the child.
+    """
+    global _used_in  # noqa: PLW0603 - as grpc.aio's own state, it is one per process
+    if _used_in is None:
+        _used_in = os.getpid()
+    elif _used_in != os.getpid():
+        raise errors.ClientClosed(
+            "grpc.aio was used before this process was forked and cannot work in it: "
+            "start the process by spawn instead, or use the blocking front-end"
+        )
+
+
+def _silence_closed_loops() -> None:
+    """Has dropped what grpc.aio still wants to tell loops that were closed over open channels.
+
+    It passes the events of all loops on in each of them, and an event for a loop that is closed
+    would fail there, with noise and before those behind it.
+    """
+    for loop in list(_loops):
+        if loop.is_closed():
+            _loops.discard(loop)
+            loop.call_soon_threadsafe = _dropped  # type: ignore[method-assign, assignment]
+
+
+def _dropped(*_: object, **__: object) -> None:
+    """Nobody is there to hear it."""
+
+
+async def _response(call: Any) -> Message:
+    response: Message = await call
+    return response
+
+
+def _reply(task: asyncio.Task[Any]) -> Reply:
+    if task.cancelled():
+        return _CANCELLED
+    error = task.exception()
+    if error is not None:
+        return failure(error)
+    response: Message = task.result()
+    return response
+
+
+def _reads_status(task: asyncio.Task[Any]) -> bool:
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return str(name).endswith("_handle_status_once_received")
+
+
+def _cancel(call: Any) -> None:
+    call.cancel()
+
+
+def _unheard(task: asyncio.Task[None]) -> None:
+    """Nobody wants to know of its end."""
