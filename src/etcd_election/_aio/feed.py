@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from .._core.member import Terms
 from .._core.observe import ObserveCursor
 from .._core.plans.following import Following
 from .connection import Etcd, Machinery
@@ -19,37 +20,40 @@ class Feed:
         error: What following ended with.
     """
 
-    def __init__(self, machinery: Machinery, name: bytes) -> None:
+    def __init__(self, machinery: Machinery, terms: Terms) -> None:
         self.error: Exception | None = None
         self.cursor = ObserveCursor(self.wake)
         self._readers = 0
         self._waiting: set[asyncio.Future[None]] = set()
-        following = Following(machinery.link, name, self.cursor, observes=True)
+        observes = terms.via == "service"
+        following = Following(machinery.link, terms.name, self.cursor, observes=observes)
         self._engine = machinery.engine
         self._task = self._engine.start(following.follow(), self._ended)
 
     @classmethod
-    def join(cls, etcd: Etcd, name: bytes) -> Feed:
+    def join(cls, etcd: Etcd, terms: Terms) -> Feed:
         """The feed of an election, for one more reader."""
         machinery = etcd._in_use()
-        feed = etcd._feeds.get(name)
+        key = terms.name, terms.via
+        feed = etcd._feeds.get(key)
         if feed is None or feed.error is not None:
-            feed = etcd._feeds[name] = cls(machinery, name)
+            feed = etcd._feeds[key] = cls(machinery, terms)
         feed._readers += 1
         return feed
 
-    def leave(self, etcd: Etcd, name: bytes) -> None:
+    def leave(self, etcd: Etcd, terms: Terms) -> None:
         """One reader less; nobody follows for nobody."""
+        key = terms.name, terms.via
         self._readers -= 1
         if self._readers:
             return
-        if etcd._feeds.get(name) is self:
-            del etcd._feeds[name]
+        if etcd._feeds.get(key) is self:
+            del etcd._feeds[key]
         self._engine.cancel(self._task)
 
-    def leave_later(self, etcd: Etcd, name: bytes) -> None:
+    def leave_later(self, etcd: Etcd, terms: Terms) -> None:
         """For an observer that was collected unclosed: on any thread."""
-        self._engine.later(lambda: self.leave(etcd, name))
+        self._engine.later(lambda: self.leave(etcd, terms))
 
     async def changed(self, seconds: float | None) -> bool:
         """Waits until there may be news, or the end; False if the time was not enough."""

@@ -11,7 +11,7 @@ import logging
 
 from .._core import timing
 from .._core.effects import Failure
-from .._core.keywatch import Sink, WatchBook
+from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
 from .._io.grpc_aio import WatchCall, Wire
 from ..pb import rpc_pb2
@@ -33,17 +33,17 @@ class Hub:
         self._failures = 0
         self._stopped = False
 
-    def add(self, key: bytes, sink: Sink) -> None:
-        """Tells ``sink`` about ``key`` from now on."""
-        request = self._book.add(key, sink)
+    def add(self, span: Span, sink: Sink) -> None:
+        """Tells ``sink`` about ``span`` from now on."""
+        request = self._book.add(span, sink)
         if self._call is not None:
             self._send(request)
         elif self._reopening is None:
             self._open()
 
-    def remove(self, key: bytes, sink: Sink) -> None:
-        """No longer tells ``sink`` about ``key``."""
-        self._send(self._book.remove(key, sink))
+    def remove(self, span: Span, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``span``."""
+        self._send(self._book.remove(span, sink))
 
     def stop(self) -> None:
         """Ends the stream for good."""

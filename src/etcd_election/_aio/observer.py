@@ -93,7 +93,7 @@ class Observer(Generic[S]):
                 self._finalizer.detach()
             self._client._observers.discard(self)
             if self._feed is not None:
-                self._feed.leave(self._client._etcd, self._client.name)
+                self._feed.leave(self._client._etcd, self._client._member.terms)
                 self._feed.wake()
         return _Done()
 
@@ -116,10 +116,10 @@ class Observer(Generic[S]):
         """Begins to follow, at the first question: only then there surely is an event loop."""
         if self._feed is None or self._reader is None:
             client = self._client
-            self._feed = Feed.join(client._etcd, client.name)
+            self._feed = Feed.join(client._etcd, client._member.terms)
             self._reader = ObserveReader(self._feed.cursor, vacancies=self._vacancies)
             self._finalizer = weakref.finalize(
-                self, self._feed.leave_later, client._etcd, client.name
+                self, self._feed.leave_later, client._etcd, client._member.terms
             )
             self._finalizer.atexit = False
         else:

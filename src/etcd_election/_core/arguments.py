@@ -65,11 +65,11 @@ def optional_seconds(argument: str, value: object) -> float | None:
 
 
 def campaign_via(via: object) -> str:
-    """The way into the queue: "service" so far."""
+    """The way into the queue."""
     if not isinstance(via, str):
         raise TypeError(f"via must be a str, not {type(via).__name__}")
-    if via != "service":
-        raise ValueError(f'via must be "service", got {via!r}')
+    if via not in ("service", "kv"):
+        raise ValueError(f'via must be "service" or "kv", got {via!r}')
     return via
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -39,9 +39,9 @@ class Invoke:
 
     endpoint: int
     method: Method
-    request: Message
+    request: Message = field(repr=False)  # it may hold a password, and the metadata a token
     timeout: float
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ class Receive:
 
 @dataclass(frozen=True)
 class Watch:
-    """Replace the set of watched keys."""
+    """Replace what is watched: these keys, and all keys that begin so."""
 
-    keys: frozenset[bytes]
+    keys: frozenset[bytes] = frozenset()
+    prefix: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Open:
     endpoint: int
     method: Method
     request: Message
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class WatchStands:
-    """From ``revision`` on, changes of ``key`` will be told; what is older must be read."""
+    """From ``revision`` on, changes of ``key`` (or prefix) are told; what is older must be read."""
 
     key: bytes
     revision: int
@@ -125,7 +126,7 @@ class WatchStands:
 
 @dataclass(frozen=True)
 class WatchBroken:
-    """Changes of ``key`` may be missed until the watch stands again."""
+    """Changes of ``key`` (or prefix) may be missed until the watch stands again."""
 
     key: bytes
 

@@ -12,18 +12,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..pb import rpc_pb2
-from .effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
+from .effects import Fact, KeyGone, KeyPut, Watch, WatchBroken, WatchStands
+from .standing import prefix_end
 
 Sink = Callable[[Fact], None]
 
 _DELETE = 1
 
 
+class Span(NamedTuple):
+    """What a watch covers: one key, or all keys from ``key`` to before ``end``."""
+
+    key: bytes
+    end: bytes = b""
+
+
 class _Watch:
-    """One watched key on the present stream."""
+    """One watched span on the present stream."""
 
     def __init__(self, watch_id: int) -> None:
         self.watch_id = watch_id
@@ -36,53 +44,52 @@ class WatchBook:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watches: dict[bytes, _Watch] = {}
-        self._keys: dict[int, bytes] = {}
+        self._watches: dict[Span, _Watch] = {}
+        self._spans: dict[int, Span] = {}
         self._last_id = 0
 
     def __len__(self) -> int:
         return len(self._watches)
 
-    def add(self, key: bytes, sink: Sink) -> rpc_pb2.WatchRequest | None:
-        """Registers a sink; returns the request to send, None if the key is watched already."""
+    def add(self, span: Span, sink: Sink) -> rpc_pb2.WatchRequest | None:
+        """Registers a sink; returns the request to send, None if the span is watched already."""
         with self._lock:
-            watch = self._watches.get(key)
+            watch = self._watches.get(span)
             if watch is not None:
                 watch.sinks.append(sink)
                 if watch.stands_at is not None:
-                    sink(WatchStands(key, watch.stands_at))
+                    sink(WatchStands(span.key, watch.stands_at))
                 return None
-            watch = self._watches[key] = self._new(key)
+            watch = self._watches[span] = self._new(span)
             watch.sinks.append(sink)
-            return self._create(key, watch)
+            return self._create(span, watch)
 
-    def remove(self, key: bytes, sink: Sink) -> rpc_pb2.WatchRequest | None:
-        """Takes a sink out; returns the request to send when it was the key's last."""
+    def remove(self, span: Span, sink: Sink) -> rpc_pb2.WatchRequest | None:
+        """Takes a sink out; returns the request to send when it was the span's last."""
         with self._lock:
-            watch = self._watches.get(key)
+            watch = self._watches.get(span)
             if watch is None or sink not in watch.sinks:
                 return None
             watch.sinks.remove(sink)
             if watch.sinks:
                 return None
-            del self._watches[key]
-            self._keys.pop(watch.watch_id, None)
+            del self._watches[span]
+            self._spans.pop(watch.watch_id, None)
             cancel = rpc_pb2.WatchCancelRequest(watch_id=watch.watch_id)
             return rpc_pb2.WatchRequest(cancel_request=cancel)
 
     def restart(self) -> list[rpc_pb2.WatchRequest]:
         """A new stream begins: returns what to send on it."""
         with self._lock:
-            self._keys.clear()
-            return [self._create(key, self._renew(key)) for key in list(self._watches)]
+            self._spans.clear()
+            return [self._create(span, self._renew(span)) for span in list(self._watches)]
 
     def broken(self) -> None:
         """The stream ended: nobody hears anything until it is restarted."""
         with self._lock:
-            for key, watch in self._watches.items():
+            for span, watch in self._watches.items():
                 watch.stands_at = None
-                for sink in watch.sinks:
-                    sink(WatchBroken(key))
+                self._tell(watch, WatchBroken(span.key))
 
     def response(self, response: rpc_pb2.WatchResponse) -> rpc_pb2.WatchRequest | None:
         """Passes on what a response says; returns the request to send if a watch must begin anew.
@@ -91,39 +98,41 @@ class WatchBook:
         wants it is told that it is broken, and has its beat.
         """
         with self._lock:
-            key = self._keys.get(response.watch_id)
-            if key is None:
+            span = self._spans.get(response.watch_id)
+            if span is None:
                 return None
-            watch = self._watches[key]
+            watch = self._watches[span]
             if response.canceled:
-                del self._keys[response.watch_id]
+                del self._spans[response.watch_id]
                 watch.stands_at = None
-                self._tell(watch, WatchBroken(key))
-                return None if response.created else self._create(key, self._renew(key))
+                self._tell(watch, WatchBroken(span.key))
+                return None if response.created else self._create(span, self._renew(span))
             if response.created:
                 watch.stands_at = response.header.revision
-                self._tell(watch, WatchStands(key, response.header.revision))
+                self._tell(watch, WatchStands(span.key, response.header.revision))
             for event in response.events:
                 if event.type == _DELETE:
-                    self._tell(watch, KeyGone(key, event.kv.mod_revision))
+                    self._tell(watch, KeyGone(event.kv.key, event.kv.mod_revision))
                 else:
                     self._tell(watch, KeyPut(event.kv))
             return None
 
-    def _renew(self, key: bytes) -> _Watch:
-        fresh = self._new(key)
-        fresh.sinks = self._watches[key].sinks
-        self._watches[key] = fresh
+    def _renew(self, span: Span) -> _Watch:
+        fresh = self._new(span)
+        fresh.sinks = self._watches[span].sinks
+        self._watches[span] = fresh
         return fresh
 
-    def _new(self, key: bytes) -> _Watch:
+    def _new(self, span: Span) -> _Watch:
         self._last_id += 1
-        self._keys[self._last_id] = key
+        self._spans[self._last_id] = span
         return _Watch(self._last_id)
 
     @staticmethod
-    def _create(key: bytes, watch: _Watch) -> rpc_pb2.WatchRequest:
-        create = rpc_pb2.WatchCreateRequest(key=key, watch_id=watch.watch_id)
+    def _create(span: Span, watch: _Watch) -> rpc_pb2.WatchRequest:
+        create = rpc_pb2.WatchCreateRequest(
+            key=span.key, range_end=span.end, watch_id=watch.watch_id
+        )
         return rpc_pb2.WatchRequest(create_request=create)
 
     @staticmethod
@@ -135,25 +144,28 @@ class WatchBook:
 class Watcher(Protocol):
     """Tells about keys; each front-end has one for all plans of a connection."""
 
-    def add(self, key: bytes, sink: Sink) -> None:
-        """Tells ``sink`` about ``key`` from now on."""
+    def add(self, span: Span, sink: Sink) -> None:
+        """Tells ``sink`` about ``span`` from now on."""
 
-    def remove(self, key: bytes, sink: Sink) -> None:
-        """No longer tells ``sink`` about ``key``."""
+    def remove(self, span: Span, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``span``."""
 
 
 class Subscription:
-    """The keys that one plan watches."""
+    """What one plan watches."""
 
     def __init__(self, watcher: Watcher, sink: Sink) -> None:
         self._watcher = watcher
         self._sink = sink
-        self._keys: frozenset[bytes] = frozenset()
+        self._spans: frozenset[Span] = frozenset()
 
-    def set(self, keys: frozenset[bytes]) -> None:
-        """Watches exactly these keys from now on."""
-        before, self._keys = self._keys, keys
-        for key in keys - before:
-            self._watcher.add(key, self._sink)
-        for key in before - keys:
-            self._watcher.remove(key, self._sink)
+    def set(self, wanted: Watch) -> None:
+        """Watches exactly this from now on."""
+        spans = {Span(key) for key in wanted.keys}
+        if wanted.prefix is not None:
+            spans.add(Span(wanted.prefix, prefix_end(wanted.prefix)))
+        before, self._spans = self._spans, frozenset(spans)
+        for span in self._spans - before:
+            self._watcher.add(span, self._sink)
+        for span in before - self._spans:
+            self._watcher.remove(span, self._sink)

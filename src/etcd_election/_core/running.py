@@ -112,7 +112,7 @@ class Running(Generic[T]):
                         self._wait = self._begin(effect)
                         return
                 elif isinstance(effect, Watch):
-                    self._subscription().set(effect.keys)
+                    self._subscription().set(effect)
                 elif isinstance(effect, Open):
                     self._open(effect)
                 else:
@@ -192,6 +192,6 @@ class Running(Generic[T]):
         self._plan.close()
         self._shut()
         if self._watches is not None:
-            self._watches.set(frozenset())
+            self._watches.set(Watch())
         self._inbox.clear()
         self._ended(self)

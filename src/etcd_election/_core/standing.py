@@ -50,7 +50,7 @@ def is_candidate_key(name: bytes, key: bytes) -> bool:
     return bool(_CANDIDATE.match(key, len(prefix(name))))
 
 
-def _end(start: bytes) -> bytes:
+def prefix_end(start: bytes) -> bytes:
     """The first key behind all that begin with ``start``, which ends in a slash."""
     return start[:-1] + bytes([start[-1] + 1])
 
@@ -75,7 +75,7 @@ def queue(
     request = rpc_pb2.RangeRequest
     return rpc_pb2.RangeRequest(
         key=prefix(name),
-        range_end=_end(prefix(name)),
+        range_end=prefix_end(prefix(name)),
         limit=limit,
         max_create_revision=below - 1 if below else 0,
         sort_target=request.CREATE,

@@ -43,8 +43,9 @@ class ElectionClient(ClientView[Leadership]):
         ttl: The lease's time to live in whole seconds, at least 2. The server may grant more.
         lease: A lease to go on with, left by a predecessor's ``close(revoke=False)``. Safe only
             after that, or when the predecessor is surely dead.
-        via: "service": campaigns with the server's Election service, watched over by reads and
-            watches. There is no other way yet.
+        via: "service": campaigns and observes with the server's Election service, watched over by
+            reads and watches. "kv": joins the queue by a transaction and waits by watches alone,
+            for which etcd has no limit. The keys are the same, and so is the queue.
 
     Raises:
         TypeError, ValueError: An argument is not as described; nothing was sent.

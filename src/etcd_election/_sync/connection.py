@@ -95,7 +95,7 @@ class Etcd:
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
         self._clients: weakref.WeakSet[ElectionClient] = weakref.WeakSet()
-        self._feeds: dict[bytes, Feed] = {}
+        self._feeds: dict[tuple[bytes, str], Feed] = {}
 
     def __repr__(self) -> str:
         targets = ",".join(endpoint.target for endpoint in self._link.endpoints)

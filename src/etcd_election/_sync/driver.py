@@ -106,7 +106,7 @@ class Driver:
                 plan.close()
             finally:
                 self._shut()
-                self._watches.set(frozenset())
+                self._watches.set(Watch())
 
     def _carry_out(self, effect: Effect) -> Any:
         if isinstance(effect, Receive):
@@ -116,7 +116,7 @@ class Driver:
         if isinstance(effect, Sleep):
             return self._pause(effect.seconds)
         if isinstance(effect, Watch):
-            self._watches.set(effect.keys)
+            self._watches.set(effect)
         elif isinstance(effect, Open):
             self._open(effect)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from .._core import timing
-from .._core.keywatch import Sink, WatchBook
+from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
 from .._io.grpc_sync import Wire
 from ..pb import rpc_pb2
@@ -35,20 +35,20 @@ class Hub:
         self._call: Any = None
         self._thread: threading.Thread | None = None
 
-    def add(self, key: bytes, sink: Sink) -> None:
-        """Tells ``sink`` about ``key`` from now on."""
+    def add(self, span: Span, sink: Sink) -> None:
+        """Tells ``sink`` about ``span`` from now on."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="etcd_election-watch", daemon=True
                 )
                 self._thread.start()
-            self._send(self._book.add(key, sink))
+            self._send(self._book.add(span, sink))
 
-    def remove(self, key: bytes, sink: Sink) -> None:
-        """No longer tells ``sink`` about ``key``."""
+    def remove(self, span: Span, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``span``."""
         with self._lock:
-            self._send(self._book.remove(key, sink))
+            self._send(self._book.remove(span, sink))
 
     def stop(self) -> None:
         """Ends the stream for good, and its thread."""

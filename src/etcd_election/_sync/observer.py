@@ -33,11 +33,13 @@ class Observer(Generic[S]):
 
     def __init__(self, client: ElectionClient, *, vacancies: bool) -> None:
         self._client = client
-        self._feed = Feed.join(client._etcd, client.name)
+        self._feed = Feed.join(client._etcd, client._member.terms)
         self._reader = ObserveReader(self._feed.cursor, vacancies=vacancies)
         self._lock = threading.Lock()
         self._closed = False
-        self._finalizer = weakref.finalize(self, self._feed.leave_later, client._etcd, client.name)
+        self._finalizer = weakref.finalize(
+            self, self._feed.leave_later, client._etcd, client._member.terms
+        )
         self._finalizer.atexit = False
 
     def __repr__(self) -> str:
@@ -84,7 +86,7 @@ class Observer(Generic[S]):
                 return
             self._closed = True
         self._finalizer.detach()
-        self._feed.leave(self._client._etcd, self._client.name)
+        self._feed.leave(self._client._etcd, self._client._member.terms)
         self._client._observers.discard(self)
         self._feed.wake()
 

@@ -190,6 +190,13 @@ class Script(Generic[T]):
         self._send(None)
         return effect.keys
 
+    def watch_prefix(self) -> bytes | None:
+        """All keys that begin so are watched instead."""
+        effect = self._expect(Watch)
+        self._send(None)
+        assert not effect.keys
+        return effect.prefix
+
     def open(self) -> Open:
         """The long call is opened."""
         effect = self._expect(Open)

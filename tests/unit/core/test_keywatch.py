@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
-from etcd_election._core.keywatch import WatchBook
+from etcd_election._core.keywatch import Span, WatchBook
 from etcd_election.pb import kv_pb2, rpc_pb2
 
 from .support import header, kv
@@ -59,16 +59,16 @@ DELETE = kv_pb2.Event(type=kv_pb2.Event.DELETE, kv=kv_pb2.KeyValue(key=KEY, mod_
 
 
 def test_watch_ids_are_ours_and_never_used_twice(book: WatchBook, sink: Sink) -> None:
-    first, key = created(book.add(KEY, sink))
+    first, key = created(book.add(Span(KEY), sink))
     assert (first, key) == (1, KEY)
-    assert created(book.add(OTHER, sink)) == (2, OTHER)
+    assert created(book.add(Span(OTHER), sink)) == (2, OTHER)
     assert len(book) == 2
-    book.remove(KEY, sink)
-    assert created(book.add(KEY, sink)) == (3, KEY)
+    book.remove(Span(KEY), sink)
+    assert created(book.add(Span(KEY), sink)) == (3, KEY)
 
 
 def test_all_that_happens_to_a_key_is_told_in_order(book: WatchBook, sink: Sink) -> None:
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     assert book.response(stands(number, 10)) is None
     assert book.response(events(number, PUT, DELETE)) is None
     assert sink.taken() == [WatchStands(KEY, 10), KeyPut(PUT.kv), KeyGone(KEY, 12)]
@@ -76,8 +76,8 @@ def test_all_that_happens_to_a_key_is_told_in_order(book: WatchBook, sink: Sink)
 
 def test_key_has_one_watch_however_many_want_it(book: WatchBook, sink: Sink) -> None:
     late = Sink()
-    number, _ = created(book.add(KEY, sink))
-    assert book.add(KEY, late) is None
+    number, _ = created(book.add(Span(KEY), sink))
+    assert book.add(Span(KEY), late) is None
     assert late.taken() == [], "it does not stand yet"
     book.response(stands(number, 10))
     assert sink.taken() == late.taken() == [WatchStands(KEY, 10)]
@@ -86,19 +86,19 @@ def test_key_has_one_watch_however_many_want_it(book: WatchBook, sink: Sink) -> 
 
 
 def test_who_comes_to_a_standing_watch_learns_since_when(book: WatchBook, sink: Sink) -> None:
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     book.response(stands(number, 10))
     late = Sink()
-    book.add(KEY, late)
+    book.add(Span(KEY), late)
     assert late.taken() == [WatchStands(KEY, 10)]
 
 
 def test_last_one_to_leave_ends_the_watch(book: WatchBook, sink: Sink) -> None:
     other = Sink()
-    number, _ = created(book.add(KEY, sink))
-    book.add(KEY, other)
-    assert book.remove(KEY, sink) is None
-    request = book.remove(KEY, other)
+    number, _ = created(book.add(Span(KEY), sink))
+    book.add(Span(KEY), other)
+    assert book.remove(Span(KEY), sink) is None
+    request = book.remove(Span(KEY), other)
     assert request is not None
     assert request.cancel_request.watch_id == number
     assert len(book) == 0
@@ -107,27 +107,27 @@ def test_last_one_to_leave_ends_the_watch(book: WatchBook, sink: Sink) -> None:
 
 
 def test_leaving_twice_or_uninvited_takes_nobody_elses_watch(book: WatchBook, sink: Sink) -> None:
-    book.add(KEY, sink)
-    assert book.remove(KEY, Sink()) is None
-    assert book.remove(OTHER, sink) is None
+    book.add(Span(KEY), sink)
+    assert book.remove(Span(KEY), Sink()) is None
+    assert book.remove(Span(OTHER), sink) is None
     assert len(book) == 1
-    book.remove(KEY, sink)
-    assert book.remove(KEY, sink) is None
+    book.remove(Span(KEY), sink)
+    assert book.remove(Span(KEY), sink) is None
 
 
 def test_end_of_the_stream_is_told_and_everything_is_asked_for_again(
     book: WatchBook, sink: Sink
 ) -> None:
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     other = Sink()
-    book.add(OTHER, other)
+    book.add(Span(OTHER), other)
     book.response(stands(number, 10))
     sink.taken()
     book.broken()
     assert sink.taken() == [WatchBroken(KEY)]
     assert other.taken() == [WatchBroken(OTHER)]
     late = Sink()
-    book.add(KEY, late)
+    book.add(Span(KEY), late)
     assert late.taken() == [], "nothing stands on a broken stream"
     renewed = dict(created(request)[::-1] for request in book.restart())
     assert set(renewed) == {KEY, OTHER}
@@ -138,13 +138,13 @@ def test_end_of_the_stream_is_told_and_everything_is_asked_for_again(
 
 
 def test_new_stream_asks_for_nothing_that_nobody_wants(book: WatchBook, sink: Sink) -> None:
-    book.add(KEY, sink)
-    book.remove(KEY, sink)
+    book.add(Span(KEY), sink)
+    book.remove(Span(KEY), sink)
     assert book.restart() == []
 
 
 def test_compaction_only_means_to_start_again_from_now(book: WatchBook, sink: Sink) -> None:
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     book.response(stands(number, 10))
     sink.taken()
     compacted = rpc_pb2.WatchResponse(
@@ -161,7 +161,7 @@ def test_compaction_only_means_to_start_again_from_now(book: WatchBook, sink: Si
 
 def test_refused_watch_is_told_and_not_asked_for_over_and_over(book: WatchBook, sink: Sink) -> None:
     """As etcd 3.5 refuses: created and cancelled at once, under our number."""
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     refused = rpc_pb2.WatchResponse(
         header=header(), watch_id=number, created=True, canceled=True, cancel_reason="denied"
     )
@@ -173,7 +173,7 @@ def test_refused_watch_is_told_and_not_asked_for_over_and_over(book: WatchBook, 
 
 def test_refusal_without_our_number_harms_no_other_watch(book: WatchBook, sink: Sink) -> None:
     """As etcd 3.4 refuses: under the number -1."""
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     refused = rpc_pb2.WatchResponse(header=header(), watch_id=-1, created=True, canceled=True)
     assert book.response(refused) is None
     book.response(stands(number, 10))
@@ -181,7 +181,19 @@ def test_refusal_without_our_number_harms_no_other_watch(book: WatchBook, sink: 
 
 
 def test_refused_watch_can_be_left(book: WatchBook, sink: Sink) -> None:
-    number, _ = created(book.add(KEY, sink))
+    number, _ = created(book.add(Span(KEY), sink))
     book.response(rpc_pb2.WatchResponse(watch_id=number, created=True, canceled=True))
-    assert book.remove(KEY, sink) is not None
+    assert book.remove(Span(KEY), sink) is not None
     assert book.restart() == []
+
+
+def test_all_keys_that_begin_so_can_be_watched(book: WatchBook, sink: Sink) -> None:
+    """Who waits for the first leader of an election does not know its key."""
+    request = book.add(Span(b"jobs/", b"jobs0"), sink)
+    assert request is not None
+    create = request.create_request
+    assert (create.key, create.range_end, create.watch_id) == (b"jobs/", b"jobs0", 1)
+    assert book.add(Span(b"jobs/"), Sink()) is not None, "one key is another watch"
+    book.response(stands(1, 5))
+    book.response(events(1, PUT, DELETE))
+    assert sink.taken() == [WatchStands(b"jobs/", 5), KeyPut(PUT.kv), KeyGone(KEY, 12)]

@@ -102,14 +102,29 @@ def test_vacancy_is_read_when_the_leaders_key_is_gone() -> None:
     followed = led()
     followed.script.receive(KeyGone(A.key, 31), after=0.001)
     followed.read(revision=31)
+    assert followed.script.watch_prefix() == b"jobs/"
     followed.script.expect(Receive)
     assert followed.seen == [A.key, None]
+
+
+def test_first_leader_after_a_vacancy_is_read_when_any_key_is_put() -> None:
+    """Without a place among the waits, only a watch tells of it before the beat."""
+    followed = led()
+    followed.script.receive(KeyGone(A.key, 31), after=0.001)
+    followed.read(revision=31)
+    assert followed.script.watch_prefix() == b"jobs/"
+    later = kv(b"jobs/c", 40)
+    followed.script.receive(KeyPut(later), after=0.001)
+    followed.read(later)
+    assert followed.script.watch() == {later.key}
+    assert followed.seen == [A.key, None, later.key]
 
 
 def test_next_leader_after_a_vacancy_is_told() -> None:
     followed = led()
     followed.script.receive(KeyGone(A.key, 31), after=0.001)
     followed.read(revision=31)
+    followed.script.watch_prefix()
     later = kv(b"jobs/c", 40)
     followed.tell(led_by(later, revision=40))
     assert followed.script.watch() == {later.key}

@@ -93,7 +93,7 @@ def campaign(
                 return (yield from _compete(candidate, lease, fresh))
             except _CandidacyOver as over:
                 yield Shut()
-                yield Watch(frozenset())
+                yield Watch()
                 if over.sent:
                     yield from _leave(candidate, lease)
     except Interrupted as interrupted:

@@ -1,8 +1,9 @@
-"""Following an election: the server's Observe, watched over by a watch on the leader and a beat.
+"""Following an election: a watch on the leader, a beat, and, if wanted, the server's Observe.
 
 Observe alone is not enough: it never tells of a vacancy, skips leaders who follow each other
-quickly, and may end with status OK though nothing is over. So every end is only a reason to start
-again, a vacancy is read when the leader's key is gone, and every few seconds the queue is read.
+quickly, hangs with a member's Election service, and may end with status OK though nothing is over.
+So every end is only a reason to start again; the leader's key is watched, and while there is none
+all keys of the election; and every few seconds the queue is read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..effects import (
 from ..link import Link
 from ..method import Method
 from ..observe import ObserveCursor
-from ..standing import as_leader, is_candidate_key, queue
+from ..standing import as_leader, is_candidate_key, prefix, queue
 from .call import call
 
 logger = logging.getLogger("etcd_election")
@@ -47,7 +48,7 @@ class Following:
         self._reopen_at = float("-inf")
         self._failures = 0
         self._read_at = float("-inf")
-        self._watched = b""
+        self._watched = Watch()
 
     def follow(self) -> Plan[None]:
         """Feeds the cursor for ever. Runs in the background.
@@ -86,17 +87,24 @@ class Following:
         generation = link.cluster.generation
         if not response.kvs:
             self.cursor.vacancy(response.header.revision, generation)
+            # The next put, whosever it is, is the next leader's.
+            yield from self._watch(Watch(prefix=prefix(self.name)))
             return
         head = response.kvs[0]
         if not is_candidate_key(self.name, head.key):
             link.warn_foreign(self.name, head.key)
         self.cursor.leader(as_leader(self.name, head, response.header.revision), generation)
-        yield from self._watch(head.key)
+        yield from self._watch(Watch(frozenset((head.key,))))
 
-    def _watch(self, key: bytes) -> Plan[None]:
-        if key != self._watched:
-            self._watched = key
-            yield Watch(frozenset((key,)))
+    def _watch(self, wanted: Watch) -> Plan[None]:
+        if wanted != self._watched:
+            self._watched = wanted
+            yield wanted
+
+    def _watches(self, key: bytes) -> bool:
+        """False for a fact of an earlier watch."""
+        prefixed = self._watched.prefix is not None and key.startswith(self._watched.prefix)
+        return prefixed or key in self._watched.keys
 
     def _open(self) -> Plan[None]:
         endpoint = self.link.ring.pick()
@@ -131,14 +139,14 @@ class Following:
             self._reopen_at = now + pause * (0.75 + self.link.random() / 2)
             # What happened since its last word is to be found by a read, not by the next stream.
             self._read_at = now
-        elif isinstance(fact, KeyPut) and fact.kv.key == self._watched:
+        elif isinstance(fact, KeyPut) and self._watches(fact.kv.key):
             # A put may also create the key anew, behind others: then only a read knows who leads.
             self._read_at = self.link.clock()
-        elif isinstance(fact, (KeyGone, WatchStands)) and fact.key == self._watched:
+        elif isinstance(fact, (KeyGone, WatchStands)) and self._watches(fact.key):
             self._read_at = self.link.clock()
 
     def _seen(self, response: v3election_pb2.LeaderResponse) -> Plan[None]:
         self.link.saw(response.header, floor=None)
         leader = as_leader(self.name, response.kv, response.header.revision)
         self.cursor.leader(leader, self.link.cluster.generation)
-        yield from self._watch(leader.key)
+        yield from self._watch(Watch(frozenset((leader.key,))))
