@@ -35,7 +35,7 @@ class Machinery:
         self.link = link
         self.loop = asyncio.get_running_loop()
         self.wire = Wire(link, options, self.loop)
-        self.hub = Hub(link, self.wire, self.loop)
+        self.hub = Hub(link, self.wire, self.loop, lambda: self.engine)
         self.engine = Engine(link, self.wire, self.hub, self.loop)
         self.background: Background[Task] = Background(link, self.engine)
         self.process = os.getpid()
@@ -77,6 +77,8 @@ class Etcd:
     Args:
         endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
             with a comma list as in etcdctl, or a sequence of strings.
+        user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
+        password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
         options: Further gRPC channel options, as (name, value) pairs.
 
@@ -88,6 +90,8 @@ class Etcd:
         self,
         endpoints: str | Sequence[str] = "127.0.0.1:2379",
         *,
+        user: str | None = None,
+        password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
@@ -95,7 +99,11 @@ class Etcd:
         if any(endpoint.tls for endpoint in parsed):
             raise ValueError("endpoints: https is not supported yet")
         self._options = arguments.channel_options(options)
-        self._link = Link(parsed, timeout=arguments.seconds("timeout", timeout, positive=True))
+        self._link = Link(
+            parsed,
+            timeout=arguments.seconds("timeout", timeout, positive=True),
+            credentials=arguments.credentials(user, password),
+        )
         self._machinery: Machinery | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
@@ -111,7 +119,8 @@ class Etcd:
 
         Raises:
             Unavailable: It does not within ``timeout``.
-            AuthenticationFailed: It wants to know who asks.
+            AuthenticationFailed: It does not know the user, the password is wrong, or it wants to
+                know who asks.
             ClientClosed: This connection is closed.
         """
         await self._open(None)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from .._core import timing
 from .._core.effects import Failure
 from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
+from .._core.plans.call import token_at_hand
+from .._core.running import Carrier, Running
 from .._io.grpc_aio import WatchCall, Wire
 from ..pb import rpc_pb2
 
@@ -20,14 +23,30 @@ logger = logging.getLogger("etcd_election")
 
 
 class Hub:
-    """The watch stream of one connection. Used in its event loop only."""
+    """The watch stream of one connection. Used in its event loop only.
 
-    def __init__(self, link: Link, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        link: The state of the connection.
+        wire: Its channels.
+        loop: The event loop.
+        carrier: Who carries out the fetching of a token.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        wire: Wire,
+        loop: asyncio.AbstractEventLoop,
+        carrier: Callable[[], Carrier],
+    ) -> None:
+        self._carrier = carrier
         self._link = link
         self._wire = wire
         self._loop = loop
         self._book = WatchBook()
         self._call: WatchCall | None = None
+        self._token = 0
+        self._opening: Running[None] | None = None
         self._reopening: asyncio.TimerHandle | None = None
         self._heard_any = False
         self._failures = 0
@@ -38,7 +57,7 @@ class Hub:
         request = self._book.add(span, sink)
         if self._call is not None:
             self._send(request)
-        elif self._reopening is None:
+        elif self._opening is None and self._reopening is None:
             self._open()
 
     def remove(self, span: Span, sink: Sink) -> None:
@@ -50,6 +69,8 @@ class Hub:
         self._stopped = True
         if self._reopening is not None:
             self._reopening.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         if self._call is not None:
             self._call.cancel()
 
@@ -59,15 +80,26 @@ class Hub:
 
     def _open(self) -> None:
         self._reopening = None
+        self._opening = Running(self._carrier(), token_at_hand(self._link), self._go_on)
+        self._opening.start()
+
+    def _go_on(self, _: Running[None]) -> None:
+        self._opening = None
         if self._stopped:
             return
         self._heard_any = False
-        self._call = self._wire.watch(self._link.ring.pick(), self._heard, self._ended)
+        metadata, self._token = self._link.metadata()
+        endpoint = self._link.ring.pick()
+        self._call = self._wire.watch(endpoint, metadata, self._heard, self._ended)
         for request in self._book.restart():
             self._send(request)
 
     def _heard(self, response: rpc_pb2.WatchResponse) -> None:
         self._heard_any = True
+        if self._link.credentials and self._book.doubts(response, self._link.clock()):
+            self._link.tokens.refused(self._token)
+            if self._call is not None:
+                self._call.cancel()
         self._link.saw(response.header, floor=None)
         self._send(self._book.response(response))
 

@@ -73,6 +73,20 @@ def campaign_via(via: object) -> str:
     return via
 
 
+def credentials(user: object, password: object) -> tuple[str, str] | None:
+    """User and password, or None; both or neither, and never shown."""
+    if user is None and password is None:
+        return None
+    for argument, value in (("user", user), ("password", password)):
+        if value is None:
+            raise ValueError(f"{argument} is missing: user and password go together")
+        if not isinstance(value, str):
+            raise TypeError(f"{argument} must be a str or None, not {type(value).__name__}")
+    if not user:
+        raise ValueError("user must not be empty")
+    return str(user), str(password)
+
+
 def channel_options(options: object) -> tuple[tuple[str, Any], ...]:
     """gRPC channel options: pairs of a name and a value."""
     if isinstance(options, (str, bytes)) or not isinstance(options, Sequence):

@@ -47,7 +47,13 @@ class Step:
 
 
 class Candidacy:
-    """One way through the queue, under one lease. Used by one plan."""
+    """One way through the queue, under one lease. Used by one plan.
+
+    Attributes:
+        key: The candidate key.
+        call_open: True while a Campaign call of the lease is open.
+        refusal: What etcd refused the Campaign for, if it did: final, unless the key stands.
+    """
 
     def __init__(
         self, *, key: bytes, ttl: float, now: float, random: timing.Random, waits_in_call: bool
@@ -56,17 +62,13 @@ class Candidacy:
         self._ttl = ttl
         self._random = random
         self._opened_at = now
-        self._call_open = waits_in_call
+        self.call_open = waits_in_call
         self._broken = False
+        self.refusal: Exception | None = None
         self._standing: Standing | None = None
         self._first_at: float | None = None
         self._read_at = now + timing.SETTLE
         self._early_pause = timing.SETTLE
-
-    @property
-    def call_open(self) -> bool:
-        """True while the Campaign call has not ended."""
-        return self._call_open
 
     @property
     def token(self) -> int | None:
@@ -91,13 +93,22 @@ class Candidacy:
 
         A read that showed us first stays good: nothing in that end deletes the key.
         """
-        self._call_open = False
+        self.call_open = False
         if self._standing is None or not self._standing.first:
             self._read_at = now
 
+    def call_refused(self, refusal: Exception, now: float) -> None:
+        """The server answered the Campaign with an error that is final, unless our key stands.
+
+        Even "permission denied" may be another user's who waits on that member (issue 17502).
+        """
+        self.call_open = False
+        self.refusal = refusal
+        self._read_at = now
+
     def call_broke(self) -> None:
         """The Campaign ended without an answer: the server's clean-up may follow at any time."""
-        self._call_open = False
+        self.call_open = False
         self._broken = True
 
     def told(self, fact: Fact, now: float) -> None:
@@ -119,7 +130,7 @@ class Candidacy:
     def read(self, standing: Standing, now: float) -> None:
         """The queue was read."""
         stood = self.token is not None
-        if standing.own is None and not stood and self._call_open:
+        if standing.own is None and not stood and self.call_open:
             # Not there yet: look again, ever less often.
             self._early_pause *= 2
             self._read_at = now + self._early_pause
@@ -151,14 +162,14 @@ class Candidacy:
         if now >= self._read_at:
             return Step(Action.READ)
         if self._standing is None:
-            if self._call_open and now >= self._opened_at + timing.KEY_WITHIN:
+            if self.call_open and now >= self._opened_at + timing.KEY_WITHIN:
                 return Step(Action.STUCK)
             return Step(Action.WAIT, self._read_at)
         if self._standing.own is None:
             return Step(Action.REJOIN)
         if self._first_at is None:
             return Step(Action.WAIT, self._read_at)
-        if not self._call_open:
+        if not self.call_open:
             return Step(Action.WON)
         if now >= self._first_at + timing.TURN_WITHIN:
             return Step(Action.HANGS)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from ..pb import rpc_pb2
+from . import timing
 from .effects import Fact, KeyGone, KeyPut, Watch, WatchBroken, WatchStands
 from .standing import prefix_end
 
@@ -47,6 +48,7 @@ class WatchBook:
         self._watches: dict[Span, _Watch] = {}
         self._spans: dict[int, Span] = {}
         self._last_id = 0
+        self._doubted_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -90,6 +92,19 @@ class WatchBook:
             for span, watch in self._watches.items():
                 watch.stands_at = None
                 self._tell(watch, WatchBroken(span.key))
+
+    def doubts(self, response: rpc_pb2.WatchResponse, now: float) -> bool:
+        """True for a refusal that may be an old token's fault: with a fresh one, begin anew.
+
+        A stream keeps the token that it was opened with, and etcd calls every refusal "permission
+        denied". One that comes soon after such a beginning is what it says.
+        """
+        if not (response.created and response.canceled):
+            return False
+        if now < self._doubted_at + timing.WATCH_DOUBTED:
+            return False
+        self._doubted_at = now
+        return True
 
     def response(self, response: rpc_pb2.WatchResponse) -> rpc_pb2.WatchRequest | None:
         """Passes on what a response says; returns the request to send if a watch must begin anew.

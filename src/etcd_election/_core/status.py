@@ -23,6 +23,7 @@ class Meaning(enum.Enum):
     TOO_LARGE = "the request is too large"
     TOKEN_REFUSED = "authenticate again, once"
     UNAUTHENTICATED = "no such user"
+    AUTH_OFF = "authentication is switched off"
     DENIED = "no permission"
     COMPACTED = "the revision is compacted"
     BUSY = "etcd answered, and cannot just now"
@@ -42,8 +43,8 @@ _BY_DETAILS: tuple[tuple[str, Meaning], ...] = (
     ("revision of auth store is old", Meaning.TOKEN_REFUSED),
     ("revision in header is old", Meaning.TOKEN_REFUSED),
     ("authentication failed", Meaning.UNAUTHENTICATED),
-    ("user name is empty", Meaning.UNAUTHENTICATED),
-    ("authentication is not enabled", Meaning.UNAUTHENTICATED),
+    ("user name is empty", Meaning.TOKEN_REFUSED),
+    ("authentication is not enabled", Meaning.AUTH_OFF),
     ("permission denied", Meaning.DENIED),
     ("revision has been compacted", Meaning.COMPACTED),
     ("request timed out", Meaning.BUSY),
@@ -86,6 +87,7 @@ _CLASSES: dict[Meaning, type[errors.EtcdError]] = {
     Meaning.TOO_LARGE: errors.ValueTooLarge,
     Meaning.TOKEN_REFUSED: errors.AuthenticationFailed,
     Meaning.UNAUTHENTICATED: errors.AuthenticationFailed,
+    Meaning.AUTH_OFF: errors.AuthenticationFailed,
     Meaning.DENIED: errors.PermissionDenied,
     Meaning.BUSY: errors.Unavailable,
     Meaning.SILENT: errors.Unavailable,

@@ -40,6 +40,11 @@ ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.8)
 WATCH_DELAY = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The pause before a watch stream is opened again, after 0, 1, ... that brought nothing."""
 
+TOKEN_TRIES = 4
+"""Tokens fetched for one call: a member that lags does not know one that was just made."""
+WATCH_DOUBTED = 5.0
+"""A watch refused so soon after another is refused for good: the token was fresh."""
+
 HEDGE = 0.3
 """A keepalive unanswered for so long is also sent on another way."""
 SETTLE = 0.02

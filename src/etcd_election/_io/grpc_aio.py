@@ -68,6 +68,7 @@ class Wire:
     def watch(
         self,
         endpoint: int,
+        metadata: Metadata,
         heard: Callable[[rpc_pb2.WatchResponse], None],
         ended: Callable[[Failure | None], None],
     ) -> WatchCall | None:
@@ -75,7 +76,6 @@ class Wire:
         channel = self._channels.enter(endpoint, Lane.CALLS)
         if channel is None:
             return None
-        metadata, _ = self._link.metadata()
         call = channel.stub("Watch").Watch(metadata=metadata)
         stream = WatchCall(self, call)
         self._read(stream.read(heard), channel, ended)

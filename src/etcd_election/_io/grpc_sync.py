@@ -63,12 +63,13 @@ class Wire:
             return self._observe(effect, tell)
         return self._calls.campaign(effect, tell)
 
-    def watch(self, endpoint: int, requests: Iterator[rpc_pb2.WatchRequest]) -> Any:
+    def watch(
+        self, endpoint: int, requests: Iterator[rpc_pb2.WatchRequest], metadata: Metadata
+    ) -> Any:
         """Opens a watch stream: an iterator of responses that raises ``grpc.RpcError``."""
         channel = self._channels.enter(endpoint, Lane.CALLS)
         if channel is None:
             return iter(())
-        metadata, _ = self._link.metadata()
         call = channel.stub("Watch").Watch(requests, metadata=metadata)
         if not call.add_callback(lambda: self._channels.leave(channel)):
             self._channels.leave(channel)

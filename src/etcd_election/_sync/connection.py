@@ -71,6 +71,8 @@ class Etcd:
     Args:
         endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
             with a comma list as in etcdctl, or a sequence of strings.
+        user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
+        password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
         options: Further gRPC channel options, as (name, value) pairs.
 
@@ -82,6 +84,8 @@ class Etcd:
         self,
         endpoints: str | Sequence[str] = "127.0.0.1:2379",
         *,
+        user: str | None = None,
+        password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
@@ -89,7 +93,11 @@ class Etcd:
         if any(endpoint.tls for endpoint in parsed):
             raise ValueError("endpoints: https is not supported yet")
         self._options = arguments.channel_options(options)
-        self._link = Link(parsed, timeout=arguments.seconds("timeout", timeout, positive=True))
+        self._link = Link(
+            parsed,
+            timeout=arguments.seconds("timeout", timeout, positive=True),
+            credentials=arguments.credentials(user, password),
+        )
         self._lock = threading.Lock()
         self._machinery: Machinery | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -106,7 +114,8 @@ class Etcd:
 
         Raises:
             Unavailable: It does not within ``timeout``.
-            AuthenticationFailed: It wants to know who asks.
+            AuthenticationFailed: It does not know the user, the password is wrong, or it wants to
+                know who asks.
             ClientClosed: This connection is closed.
         """
         self._open(None)

@@ -25,10 +25,9 @@ from .._core.effects import (
     Watch,
     Word,
 )
-from .._core.keywatch import Subscription
+from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._io.grpc_sync import Wire
-from .hub import Hub
 
 T = TypeVar("T")
 
@@ -82,12 +81,12 @@ def run(wire: Wire, plan: Plan[T]) -> T:
 class Driver:
     """Carries out plans that have an inbox: they wait, watch, and keep one long call open."""
 
-    def __init__(self, link: Link, wire: Wire, hub: Hub, inbox: Inbox) -> None:
+    def __init__(self, link: Link, wire: Wire, watcher: Watcher, inbox: Inbox) -> None:
         self._link = link
         self._wire = wire
         self._inbox = inbox
         self._facts: deque[Fact] = deque()
-        self._watches = Subscription(hub, inbox.tell)
+        self._watches = Subscription(watcher, inbox.tell)
         self._cancel_call: Any = None
         self._call = 0
         self._started = 0

@@ -16,8 +16,10 @@ import grpc
 from .._core import timing
 from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
+from .._core.plans.call import token_at_hand
 from .._io.grpc_sync import Wire
 from ..pb import rpc_pb2
+from .driver import run
 
 logger = logging.getLogger("etcd_election")
 
@@ -75,6 +77,8 @@ class Hub:
 
     def _stream(self) -> bool:
         """Reads one stream to its end; True if anything came."""
+        run(self._wire, token_at_hand(self._link))
+        metadata, token = self._link.metadata()
         endpoint = self._link.ring.pick()
         requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
         heard = False
@@ -83,13 +87,16 @@ class Hub:
             for request in self._book.restart():
                 requests.put(request)
         try:
-            call = self._wire.watch(endpoint, iter(requests.get, None))
+            call = self._wire.watch(endpoint, iter(requests.get, None), metadata)
             with self._lock:
                 self._call = call
             if self._stopped.is_set():
                 call.cancel()
             for response in call:
                 heard = True
+                if self._link.credentials and self._book.doubts(response, self._link.clock()):
+                    self._link.tokens.refused(token)
+                    call.cancel()
                 self._heard(response)
         except (grpc.RpcError, ValueError) as error:
             said = error.details() if isinstance(error, grpc.Call) else error

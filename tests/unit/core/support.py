@@ -53,6 +53,11 @@ NO_RAFT_LEADER = Failure("UNAVAILABLE", "etcdserver: no leader")
 LEASE_NOT_FOUND = Failure("NOT_FOUND", "etcdserver: requested lease not found")
 LEASE_EXISTS = Failure("FAILED_PRECONDITION", "etcdserver: lease already exists")
 DENIED = Failure("PERMISSION_DENIED", "etcdserver: permission denied")
+AUTH_OFF = Failure("FAILED_PRECONDITION", "etcdserver: authentication is not enabled")
+NAME_EMPTY = Failure("INVALID_ARGUMENT", "etcdserver: user name is empty")
+WRONG_PASSWORD = Failure(
+    "INVALID_ARGUMENT", "etcdserver: authentication failed, invalid user ID or password"
+)
 TOKEN_REFUSED = Failure("UNAUTHENTICATED", "etcdserver: invalid auth token")
 
 

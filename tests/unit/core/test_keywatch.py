@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from etcd_election._core import timing
 from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
 from etcd_election._core.keywatch import Span, WatchBook
 from etcd_election.pb import kv_pb2, rpc_pb2
@@ -197,3 +198,14 @@ def test_all_keys_that_begin_so_can_be_watched(book: WatchBook, sink: Sink) -> N
     book.response(stands(1, 5))
     book.response(events(1, PUT, DELETE))
     assert sink.taken() == [WatchStands(b"jobs/", 5), KeyPut(PUT.kv), KeyGone(KEY, 12)]
+
+
+def test_refused_watch_may_be_an_old_tokens_fault_once(book: WatchBook, sink: Sink) -> None:
+    """A stream keeps the token that it was opened with; with a fresh one a refusal is final."""
+    book.add(Span(KEY), sink)
+    refused = rpc_pb2.WatchResponse(header=header(), watch_id=-1, created=True, canceled=True)
+    assert not book.doubts(stands(1, 5), 100.0)
+    assert not book.doubts(rpc_pb2.WatchResponse(watch_id=1, canceled=True), 100.0)
+    assert book.doubts(refused, 100.0)
+    assert not book.doubts(refused, 100.0 + timing.WATCH_DOUBTED - 0.1)
+    assert book.doubts(refused, 100.0 + timing.WATCH_DOUBTED)

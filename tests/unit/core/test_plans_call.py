@@ -7,21 +7,33 @@ from itertools import pairwise
 import pytest
 
 from etcd_election import errors
+from etcd_election._core import timing
 from etcd_election._core.effects import Failure, Invoke, Sleep, Word
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
-from etcd_election._core.plans.call import Answer, Interrupted, Refusal, ask, authenticate, call
+from etcd_election._core.plans.call import (
+    Answer,
+    Interrupted,
+    Refusal,
+    ask,
+    authenticate,
+    call,
+    token_at_hand,
+)
 from etcd_election._core.status import Meaning
 from etcd_election.pb import rpc_pb2
 
 from .support import (
+    AUTH_OFF,
     DENIED,
     LATE,
+    NAME_EMPTY,
     NO_RAFT_LEADER,
     REFUSED_CONNECTION,
     SILENCE,
     START,
     TOKEN_REFUSED,
+    WRONG_PASSWORD,
     FakeClock,
     Script,
     authenticated,
@@ -328,10 +340,46 @@ def test_call_that_may_hurt_twice_is_repeated_after_a_refused_token(clock: FakeC
 
 def test_token_refused_over_and_over_is_an_error_not_a_loop(clock: FakeClock) -> None:
     script = asking(make_link(clock, credentials=USER), clock)
+    for number in range(timing.TOKEN_TRIES + 1):
+        script.invoke(Method.AUTHENTICATE, authenticated(str(number)))
+        script.invoke(Method.RANGE, TOKEN_REFUSED)
+        if 0 < number < timing.TOKEN_TRIES:
+            script.sleep()
+    assert script.returned() == Refusal(Meaning.TOKEN_REFUSED, TOKEN_REFUSED, 0)
+
+
+def test_member_that_lags_does_not_know_a_new_token_yet(clock: FakeClock) -> None:
+    """A second refusal is no proof of anything but that: the call is tried again after a pause."""
+    script = asking(make_link(clock, credentials=USER), clock)
     for token in ("old", "new"):
         script.invoke(Method.AUTHENTICATE, authenticated(token))
         script.invoke(Method.RANGE, TOKEN_REFUSED)
-    assert script.returned() == Refusal(Meaning.TOKEN_REFUSED, TOKEN_REFUSED, 0)
+    script.sleep()
+    script.invoke(Method.AUTHENTICATE, authenticated("newest"))
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+def test_where_authentication_is_off_calls_go_without_a_token(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    script.invoke(Method.AUTHENTICATE, AUTH_OFF)
+    assert script.invoke(Method.RANGE, ranged()).metadata == (("hasleader", "true"),)
+    assert isinstance(script.returned(), Answer)
+    again = asking(link, clock)
+    again.invoke(Method.RANGE, NAME_EMPTY)  # switched on
+    again.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    assert ("token", "secret") in again.invoke(Method.RANGE, ranged()).metadata
+    assert isinstance(again.returned(), Answer)
+
+
+@pytest.mark.parametrize("answer", [authenticated("secret"), WRONG_PASSWORD])
+def test_stream_is_opened_with_whatever_token_there_is(clock: FakeClock, answer: object) -> None:
+    """That etcd does not know the user is told to those who ask, not to the watch stream."""
+    script = Script(token_at_hand(make_link(clock, credentials=USER)), clock)
+    script.invoke(Method.AUTHENTICATE, answer)
+    script.returned()
+    Script(token_at_hand(make_link(clock)), clock).returned()
 
 
 def test_token_that_somebody_else_replaced_meanwhile_is_not_fetched_again(
@@ -366,8 +414,7 @@ def test_others_wait_for_the_one_who_fetches_the_token(clock: FakeClock) -> None
 def test_wrong_password_is_an_error_at_once_without_the_password_in_it(clock: FakeClock) -> None:
     link = make_link(clock, credentials=USER)
     script = asking(link, clock)
-    wrong = Failure("INVALID_ARGUMENT", "etcdserver: authentication failed, invalid user ID")
-    script.invoke(Method.AUTHENTICATE, wrong)
+    script.invoke(Method.AUTHENTICATE, WRONG_PASSWORD)
     error = script.raised(errors.AuthenticationFailed)
     assert "hunter2" not in f"{error!r} {error.__dict__}"
     assert link.tokens.begin(), "the next one may try"

@@ -646,14 +646,50 @@ def test_error_that_the_server_answered_before_the_key_stood_joins_again() -> No
     c.open()
 
 
+ELECTION_DENIED = Failure("UNKNOWN", "etcdserver: permission denied")
+
+
 def test_refusal_for_good_ends_the_campaign_and_leaves_no_key() -> None:
     """A candidate refused with permission denied leaves its key on the server."""
-    c = Campaigning().wait()
+    c = Campaigning().start()
     lease = c.lease
-    c.script.receive(Ended(Failure("UNKNOWN", "etcdserver: permission denied")), after=0.001)
+    c.script.receive(Ended(ELECTION_DENIED), after=0.001)
+    c.read(None)
     c.script.raised(errors.PermissionDenied)
     assert c.session.drop_tainted()
     assert c.host.retired == [lease]
+
+
+def test_candidate_whose_key_stands_is_not_refused_for_another_users_fault() -> None:
+    """Of two users who wait on one member, one is told that it has no permission (issue 17502)."""
+    c = Campaigning().wait()
+    c.script.receive(Ended(ELECTION_DENIED), after=0.001)
+    c.read(c.own(), BEFORE)
+    assert c.script.watch() == {c.key, BEFORE.key}
+    c.incumbent_leaves()
+    c.read(c.own())
+    c.won()
+
+
+def test_blocked_call_keeps_its_own_token_alive_on_its_own_member() -> None:
+    """A simple token lives by use; with a newer one in use elsewhere, the call's would run out."""
+    c = Campaigning(credentials=("root", "secret"))
+    c.turn()
+    c.script.invoke(Method.AUTHENTICATE, authenticated("old"))
+    c.grant()
+    opened = c.open()
+    c.script.receive()
+    c.read(c.own(), BEFORE)
+    c.script.watch()
+    c.link.tokens.refused(1)
+    c.link.tokens.begin()
+    c.link.tokens.renewed("new")
+    c.script.receive()
+    used = c.script.invoke(Method.RANGE, TOKEN_REFUSED)
+    assert (used.endpoint, used.metadata) == (opened.endpoint, opened.metadata)
+    assert ("token", "old") in used.metadata
+    assert used.request.serializable  # type: ignore[attr-defined]
+    c.read(c.own(), BEFORE)
 
 
 def test_grant_whose_answer_was_lost_is_ours_and_renewed() -> None:

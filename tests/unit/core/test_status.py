@@ -26,11 +26,11 @@ TABLE = [
         "etcdserver: authentication failed, invalid user ID or password",
         Meaning.UNAUTHENTICATED,
     ),
-    ("INVALID_ARGUMENT", "etcdserver: user name is empty", Meaning.UNAUTHENTICATED),
+    ("INVALID_ARGUMENT", "etcdserver: user name is empty", Meaning.TOKEN_REFUSED),
     (
         "FAILED_PRECONDITION",
         "etcdserver: authentication is not enabled",
-        Meaning.UNAUTHENTICATED,
+        Meaning.AUTH_OFF,
     ),
     ("UNKNOWN", "etcdserver: permission denied", Meaning.DENIED),
     ("PERMISSION_DENIED", "etcdserver: permission denied", Meaning.DENIED),

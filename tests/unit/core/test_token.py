@@ -72,3 +72,15 @@ def test_never_two_refreshes_at_once_nor_one_that_is_not_needed(steps: list[str]
             assert slot.refused(generation) == (token is not None)
         elif step == "old":
             assert not slot.refused(generation - 1)
+
+
+def test_where_etcd_asks_for_no_token_nobody_waits_for_one() -> None:
+    slot = TokenSlot()
+    slot.begin()
+    slot.renewed(None)
+    assert slot.filled
+    assert slot.current() == (None, 1)
+    assert not slot.begin()
+    assert slot.refused(1), "it asks for one now"
+    assert not slot.filled
+    assert slot.begin()

@@ -7,6 +7,7 @@ are sent again only if they surely never left; where that is not sure, the error
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +135,7 @@ def ask(
         ClientClosed: The connection was closed meanwhile.
     """
     attempts = _Attempts(link, operation)
-    refreshed = False
+    refused = 0
     while True:
         if link.closed:
             raise errors.ClientClosed("the connection is closed")
@@ -150,16 +151,20 @@ def ask(
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
         floor = link.cluster.revision
-        reply = yield from _interruptible(Invoke(endpoint, method, request, timeout, metadata))
+        reply = yield from interruptible(Invoke(endpoint, method, request, timeout, metadata))
         if not isinstance(reply, Failure):
             if method.linearizable and not reply.header.cluster_id:
                 raise errors.EtcdError(f"{operation}: the answer is not one of etcd's")
             link.answered(endpoint, method, reply, now, floor)
             return Answer(reply, now, endpoint, attempts.count)
         meant = status.meaning(reply)
-        if meant is Meaning.TOKEN_REFUSED and link.credentials and not refreshed:
+        if meant is Meaning.TOKEN_REFUSED and link.credentials and refused < timing.TOKEN_TRIES:
             link.tokens.refused(generation)
-            refreshed = True
+            attempts.heard(endpoint, reply)
+            if refused:
+                delay = timing.round_delay(refused, link.random)
+                yield from pause(min(delay, max(0.0, deadline - link.clock())))
+            refused += 1
             continue
         if meant not in status.RETRIED:
             link.ring.worked(endpoint, link.clock())
@@ -214,7 +219,7 @@ def authenticate(
     if link.credentials is None:
         return
     failures = 0
-    while link.tokens.current()[0] is None and link.clock() < deadline:
+    while not link.tokens.filled and link.clock() < deadline:
         if not link.tokens.begin():
             yield from pause(_TOKEN_POLL)
             continue
@@ -226,9 +231,12 @@ def authenticate(
             now = link.clock()
             timeout = min(deadline - now, timing.CONNECTING + timing.patience(2, link.latency))
             effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, ())
-            reply = yield from _interruptible(effect)
+            reply = yield from interruptible(effect)
             if not isinstance(reply, Failure):
                 link.tokens.renewed(reply.token)
+                fetched = True
+            elif status.meaning(reply) is Meaning.AUTH_OFF:
+                link.tokens.renewed(None)
                 fetched = True
             elif status.meaning(reply) not in status.RETRIED:
                 raise status.error("authenticate", reply)
@@ -245,12 +253,19 @@ def authenticate(
             yield from pause(min(delay, max(0.0, deadline - link.clock())))
 
 
+def token_at_hand(link: Link) -> Plan[None]:
+    """Sees to a token for a stream that is about to be opened; without one, etcd refuses."""
+    with contextlib.suppress(errors.EtcdError):
+        yield from authenticate(link, link.clock() + link.timeout)
+
+
 def pause(seconds: float) -> Plan[None]:
     """Lets time pass; a word ends it."""
-    yield from _interruptible(Sleep(seconds))
+    yield from interruptible(Sleep(seconds))
 
 
-def _interruptible(effect: Effect) -> Generator[Effect, Any, Any]:
+def interruptible(effect: Effect) -> Generator[Effect, Any, Any]:
+    """Waits for a reply; raises Interrupted when a word comes instead."""
     reply = yield effect
     if isinstance(reply, Word):
         raise Interrupted(reply)

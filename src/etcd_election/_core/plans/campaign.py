@@ -18,7 +18,7 @@ from ...types import LostReason
 from .. import status, timing
 from ..candidacy import Action, Candidacy
 from ..candidate import Candidate
-from ..effects import Ended, Failure, LeaseEnded, Open, Plan, Receive, Shut, Watch, Word
+from ..effects import Ended, Failure, Invoke, LeaseEnded, Open, Plan, Receive, Shut, Watch, Word
 from ..leadership import LeadershipState
 from ..lease import LeaseClock
 from ..link import Link
@@ -34,7 +34,7 @@ from ..standing import (
 )
 from ..status import Meaning
 from . import leading, session
-from .call import Interrupted, Refusal, ask, authenticate, call
+from .call import Interrupted, Refusal, ask, authenticate, call, interruptible
 from .reading import read_standing
 
 logger = logging.getLogger("etcd_election")
@@ -164,6 +164,7 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
     endpoint = link.ring.pick()
     in_call = candidate.via == "service" and link.waits.take(endpoint)
     unheard = lease.when_ended(lambda: candidate.tell(LeaseEnded()))
+    waiting: Open | None = None
     try:
         candidacy = Candidacy(
             key=key, ttl=lease.ttl, now=link.clock(), random=link.random, waits_in_call=in_call
@@ -176,7 +177,8 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
             )
             yield from authenticate(link, candidate.deadline())
             metadata, _ = link.metadata()
-            yield Open(endpoint, Method.CAMPAIGN, request, metadata)
+            waiting = Open(endpoint, Method.CAMPAIGN, request, metadata)
+            yield waiting
         else:
             standing, repeated = yield from _join(candidate, key, lease, fresh)
             candidacy.read(standing, link.clock())
@@ -185,6 +187,8 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
             if step.action is Action.WAIT:
                 yield from _wait(candidate, candidacy, lease, fresh, step.until)
             elif step.action is Action.READ:
+                if waiting is not None and candidacy.call_open:
+                    yield from _keep_token(link, waiting)
                 yield from _read(candidate, candidacy, lease)
             elif step.action is Action.WON:
                 state = yield from _won(candidate, candidacy, lease)
@@ -193,12 +197,31 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
                     candidate.clean = in_call or not repeated
                     return state
             else:
+                if step.action is Action.REJOIN and candidacy.refusal is not None:
+                    raise candidacy.refusal
                 _explain(candidate, step.action, endpoint)
                 raise _CandidacyOver(step.action)
     finally:
         unheard()
         if in_call:
             link.waits.give(endpoint)
+
+
+def _keep_token(link: Link, waiting: Open) -> Plan[None]:
+    """Uses a blocked call's token on its member: there a simple token lives by use.
+
+    Otherwise it runs out (after 300 s by default) and the call fails when its turn comes.
+    """
+    metadata, _ = link.metadata()
+    if link.credentials is None:
+        return
+    if waiting.metadata == metadata and waiting.endpoint == link.ring.pick():
+        return  # as the read that follows
+    request = rpc_pb2.RangeRequest(key=b"\0", serializable=True, count_only=True)
+    timeout = timing.patience(0, link.latency)
+    yield from interruptible(
+        Invoke(waiting.endpoint, Method.RANGE, request, timeout, waiting.metadata)
+    )
 
 
 def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
@@ -262,7 +285,7 @@ def _ended(
     elif meant in (Meaning.COMPACTED, Meaning.BUSY, Meaning.TOKEN_REFUSED):
         candidacy.call_ended(now)
     else:
-        raise status.error("campaign", fact.reply)
+        candidacy.call_refused(status.error("campaign", fact.reply), now)
 
 
 def _lease_gone(candidate: Candidate, lease: LeaseClock, fresh: bool) -> NoReturn:
