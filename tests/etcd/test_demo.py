@@ -181,11 +181,19 @@ def test_a_ttl_that_cannot_be_is_refused(start: Start) -> None:
 
 
 @pytest.mark.smoke
-def test_the_example_of_the_readme_leads_until_its_key_is_deleted(
-    server: EtcdServer, raw: RawEtcd
+@pytest.mark.leaves_lease
+@pytest.mark.parametrize(
+    ("number", "last_words"),
+    [(0, "leads no more: LostReason.KEY_DELETED"), (1, "working, with fencing token {token}")],
+    ids=["blocking", "asyncio"],
+)
+def test_the_examples_of_the_readme_lead_until_their_key_is_deleted(
+    server: EtcdServer, raw: RawEtcd, number: int, last_words: str
 ) -> None:
-    _, _, code = (ROOT / "README.md").read_text().partition("```python\n")
-    code = code.partition("```")[0].replace("127.0.0.1:2379", server.endpoint)
+    examples = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    code = examples[number].replace("127.0.0.1:2379", server.endpoint)
     assert server.endpoint in code
     with subprocess.Popen(
         [sys.executable, "-u", "-W", "error", "-c", code],
@@ -204,4 +212,5 @@ def test_the_example_of_the_readme_leads_until_its_key_is_deleted(
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")
-    assert output.splitlines()[-1] == "leads no more: LostReason.KEY_DELETED"
+    said = (first + output).splitlines()
+    assert said[-1] == last_words.format(token=leader.create_revision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import importlib
 import inspect
@@ -26,7 +27,12 @@ PYTHON = [code for language, code in BLOCKS if language == "python"]
 PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
 SPANS = re.findall(r"`([^`\n]+)`", PROSE)
 
-VARIABLES = {"client": ElectionClient, "leadership": Leadership, "rpc_pb2": rpc_pb2}
+VARIABLES = {
+    "asyncio": asyncio,
+    "client": ElectionClient,
+    "leadership": Leadership,
+    "rpc_pb2": rpc_pb2,
+}
 """What the examples call by these names."""
 METHODS = (ElectionClient, Leadership)
 """Whose methods the text names without saying whose they are."""
