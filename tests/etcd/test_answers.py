@@ -87,7 +87,7 @@ def test_a_token_while_authentication_is_off(server: EtcdServer, raw: RawEtcd) -
         calls[1]()
     login = rpc_pb2.AuthenticateRequest(name="root", password="x")
     authenticate = raw.auth.Authenticate
-    assert meaning_of(lambda: authenticate(login, timeout=TIMEOUT)) is Meaning.UNAUTHENTICATED
+    assert meaning_of(lambda: authenticate(login, timeout=TIMEOUT)) is Meaning.AUTH_OFF
 
 
 def test_nobody_and_a_refused_connection(own_server: EtcdServer) -> None:
@@ -143,7 +143,7 @@ def test_users_tokens_and_permissions(guarded: RawEtcd) -> None:
             meaning_of(lambda: raw.kv.Range(read, timeout=TIMEOUT, metadata=metadata)),
         }
 
-    assert both(None) == {Meaning.UNAUTHENTICATED}
+    assert both(None) == {Meaning.TOKEN_REFUSED}
     assert both("nonsense") == {Meaning.TOKEN_REFUSED}
     login = rpc_pb2.AuthenticateRequest(name="alice", password="alice")
     token = raw.auth.Authenticate(login, timeout=TIMEOUT).token

@@ -15,6 +15,7 @@ from .. import errors
 from .._core import arguments, timing
 from .._core import endpoints as addresses
 from .._core.background import Background
+from .._core.keywatch import Watchers
 from .._core.link import Link
 from .._core.plans import reading
 from .._io.grpc_aio import Wire, refuse_after_fork
@@ -35,8 +36,12 @@ class Machinery:
         self.link = link
         self.loop = asyncio.get_running_loop()
         self.wire = Wire(link, options, self.loop)
-        self.hub = Hub(link, self.wire, self.loop, lambda: self.engine)
-        self.engine = Engine(link, self.wire, self.hub, self.loop)
+        first = Hub(link, self.wire, self.loop, lambda: self.engine)
+        self.hubs = [first]
+        if len(link.endpoints) > 1:
+            second = Hub(link, self.wire, self.loop, lambda: self.engine, beside=first)
+            self.hubs.append(second)
+        self.engine = Engine(link, self.wire, Watchers(self.hubs), self.loop)
         self.background: Background[Task] = Background(link, self.engine)
         self.process = os.getpid()
         self.ending: asyncio.Task[None] | None = None
@@ -62,7 +67,8 @@ class Machinery:
     async def _stop(self) -> None:
         self.link.closed = True
         await self.engine.stop()
-        self.hub.stop()
+        for hub in self.hubs:
+            hub.stop()
         await self.wire.close()
 
 

@@ -15,11 +15,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .._core.effects import Fact, Invoke, Open, Plan, Reply
-from .._core.keywatch import Subscription
+from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
 from .._io.grpc_aio import Wire
-from .hub import Hub
 
 logger = logging.getLogger("etcd_election")
 
@@ -89,12 +88,14 @@ class Engine:
         tasks: The background plans under way.
     """
 
-    def __init__(self, link: Link, wire: Wire, hub: Hub, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, link: Link, wire: Wire, watcher: Watcher, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
         self._link = link
         self._wire = wire
-        self._hub = hub
+        self._watcher = watcher
         self._stopped = False
         self._shut_by = float("-inf")
 
@@ -155,7 +156,7 @@ class Engine:
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys."""
-        return Subscription(self._hub, lambda fact: self._soon(tell, fact))
+        return Subscription(self._watcher, lambda fact: self._soon(tell, fact))
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""

@@ -23,13 +23,17 @@ logger = logging.getLogger("etcd_election")
 
 
 class Hub:
-    """The watch stream of one connection. Used in its event loop only.
+    """A watch stream of one connection. Used in its event loop only.
 
     Args:
         link: The state of the connection.
         wire: Its channels.
         loop: The event loop.
         carrier: Who carries out the fetching of a token.
+        beside: Another stream of the connection, which this one is not to share a member with.
+
+    Attributes:
+        endpoint: Where the stream is, or was last.
     """
 
     def __init__(
@@ -38,7 +42,11 @@ class Hub:
         wire: Wire,
         loop: asyncio.AbstractEventLoop,
         carrier: Callable[[], Carrier],
+        *,
+        beside: Hub | None = None,
     ) -> None:
+        self.endpoint = 0
+        self._beside = beside
         self._carrier = carrier
         self._link = link
         self._wire = wire
@@ -89,8 +97,9 @@ class Hub:
             return
         self._heard_any = False
         metadata, self._token = self._link.metadata()
-        endpoint = self._link.ring.pick()
-        self._call = self._wire.watch(endpoint, metadata, self._heard, self._ended)
+        ring, beside = self._link.ring, self._beside
+        self.endpoint = ring.other(beside.endpoint) if beside else ring.pick()
+        self._call = self._wire.watch(self.endpoint, metadata, self._heard, self._ended)
         for request in self._book.restart():
             self._send(request)
 

@@ -1,9 +1,11 @@
 """Watches: who wants to hear about which key, and what etcd's watch stream says.
 
-All keys of a connection share one stream. A watch always starts "from now": when it stands, whoever
-wants it reads the key (what happened before is in that read, what happens after comes as a fact). A
-start at a past revision would need no read but falls into the server's catch-up, every 100 ms, and
-can be compacted; so a compaction, like any end of the stream, only means to start again.
+All keys of a connection share one stream, or two where there are several endpoints: a member that
+stands still says nothing, and is noticed only after seconds. A watch always starts "from now": when
+it stands, whoever wants it reads the key (what happened before is in that read, what happens after
+comes as a fact). A start at a past revision would need no read but falls into the server's
+catch-up, every 100 ms, and can be compacted; so a compaction, like any end of the stream, only
+means to start again.
 
 Watch ids are ours, from 1: a refused create answers with -1 on etcd 3.4 and our id on 3.5.
 """
@@ -11,7 +13,7 @@ Watch ids are ours, from 1: a refused create answers with -1 on etcd 3.4 and our
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..pb import rpc_pb2
@@ -164,6 +166,23 @@ class Watcher(Protocol):
 
     def remove(self, span: Span, sink: Sink) -> None:
         """No longer tells ``sink`` about ``span``."""
+
+
+class Watchers:
+    """Several watchers as one: each tells, so that one which goes deaf is not missed."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+
+    def add(self, span: Span, sink: Sink) -> None:
+        """Tells ``sink`` about ``span`` from now on."""
+        for watcher in self._watchers:
+            watcher.add(span, sink)
+
+    def remove(self, span: Span, sink: Sink) -> None:
+        """No longer tells ``sink`` about ``span``."""
+        for watcher in self._watchers:
+            watcher.remove(span, sink)
 
 
 class Subscription:

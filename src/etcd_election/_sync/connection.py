@@ -15,6 +15,7 @@ from .._core import arguments, timing
 from .._core import endpoints as addresses
 from .._core.background import Background
 from .._core.effects import Plan
+from .._core.keywatch import Watchers
 from .._core.link import Link
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
@@ -35,8 +36,12 @@ class Machinery:
     def __init__(self, link: Link, options: tuple[tuple[str, Any], ...]) -> None:
         self.link = link
         self.wire = Wire(link, options)
-        self.hub = Hub(link, self.wire)
-        self.engine = Engine(link, self.wire, self.hub)
+        first = Hub(link, self.wire)
+        self.hubs = [first]
+        if len(link.endpoints) > 1:
+            self.hubs.append(Hub(link, self.wire, beside=first))
+        self.watcher = Watchers(self.hubs)
+        self.engine = Engine(link, self.wire, self.watcher, self.stop_streams)
         self.background: Background[Task] = Background(link, self.engine)
         self.process = os.getpid()
 
@@ -46,7 +51,7 @@ class Machinery:
 
     def driver(self, inbox: Inbox) -> Driver:
         """Carries out plans that wait."""
-        return Driver(self.link, self.wire, self.hub, inbox)
+        return Driver(self.link, self.wire, self.watcher, inbox)
 
     def drain(self, deadline: float) -> None:
         """Waits until nothing is left to be revoked, or the deadline."""
@@ -57,7 +62,12 @@ class Machinery:
         """Ends everything at once."""
         self.link.closed = True
         self.engine.stop()
-        self.hub.stop()
+        self.stop_streams()
+
+    def stop_streams(self) -> None:
+        """Ends what goes over the wire."""
+        for hub in self.hubs:
+            hub.stop()
         self.wire.close()
 
 

@@ -16,11 +16,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from .._core.effects import Fact, Invoke, Open, Plan, Reply
-from .._core.keywatch import Subscription
+from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
 from .._io.grpc_sync import Wire
-from .hub import Hub
 
 logger = logging.getLogger("etcd_election")
 
@@ -60,16 +59,25 @@ def _unheard(task: Task) -> None:
 class Engine:
     """The background of one connection; a ``Carrier`` of plans, on its own thread.
 
+    Args:
+        link: The state of the connection.
+        wire: Its channels.
+        watcher: Its watch streams.
+        at_end: Called on the thread when it ends.
+
     Attributes:
         tasks: The plans under way.
     """
 
-    def __init__(self, link: Link, wire: Wire, hub: Hub) -> None:
+    def __init__(
+        self, link: Link, wire: Wire, watcher: Watcher, at_end: Callable[[], None]
+    ) -> None:
         self.tasks: set[Task] = set()
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._link = link
         self._wire = wire
-        self._hub = hub
+        self._watcher = watcher
+        self._at_end = at_end
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -120,7 +128,7 @@ class Engine:
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys."""
-        return Subscription(self._hub, lambda fact: self.later(partial(tell, fact)))
+        return Subscription(self._watcher, lambda fact: self.later(partial(tell, fact)))
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
@@ -160,8 +168,7 @@ class Engine:
             call()
         for task in list(self.tasks):
             task.running.cancel()
-        self._hub.stop()
-        self._wire.close()
+        self._at_end()
 
     def _until_next_timer(self) -> float:
         if not self._timers:

@@ -25,10 +25,21 @@ logger = logging.getLogger("etcd_election")
 
 
 class Hub:
-    """The watch stream of one connection. Thread-safe."""
+    """A watch stream of one connection. Thread-safe.
 
-    def __init__(self, link: Link, wire: Wire) -> None:
+    Args:
+        link: The state of the connection.
+        wire: Its channels.
+        beside: Another stream of the connection, which this one is not to share a member with.
+
+    Attributes:
+        endpoint: Where the stream is, or was last.
+    """
+
+    def __init__(self, link: Link, wire: Wire, *, beside: Hub | None = None) -> None:
+        self.endpoint = 0
         self._link = link
+        self._beside = beside
         self._wire = wire
         self._book = WatchBook()
         self._lock = threading.Lock()
@@ -79,7 +90,8 @@ class Hub:
         """Reads one stream to its end; True if anything came."""
         run(self._wire, token_at_hand(self._link))
         metadata, token = self._link.metadata()
-        endpoint = self._link.ring.pick()
+        ring, beside = self._link.ring, self._beside
+        endpoint = self.endpoint = ring.other(beside.endpoint) if beside else ring.pick()
         requests: SimpleQueue[rpc_pb2.WatchRequest | None] = SimpleQueue()
         heard = False
         with self._lock:

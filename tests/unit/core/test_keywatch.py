@@ -6,7 +6,7 @@ import pytest
 
 from etcd_election._core import timing
 from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
-from etcd_election._core.keywatch import Span, WatchBook
+from etcd_election._core.keywatch import Span, WatchBook, Watchers
 from etcd_election.pb import kv_pb2, rpc_pb2
 
 from .support import header, kv
@@ -209,3 +209,22 @@ def test_refused_watch_may_be_an_old_tokens_fault_once(book: WatchBook, sink: Si
     assert book.doubts(refused, 100.0)
     assert not book.doubts(refused, 100.0 + timing.WATCH_DOUBTED - 0.1)
     assert book.doubts(refused, 100.0 + timing.WATCH_DOUBTED)
+
+
+def test_every_stream_is_asked_so_that_one_may_go_deaf(sink: Sink) -> None:
+    class Noted:
+        def __init__(self) -> None:
+            self.wanted: list[Span] = []
+
+        def add(self, span: Span, sink: object) -> None:
+            self.wanted.append(span)
+
+        def remove(self, span: Span, sink: object) -> None:
+            self.wanted.remove(span)
+
+    first, second = Noted(), Noted()
+    watchers = Watchers([first, second])
+    watchers.add(Span(KEY), sink)
+    watchers.add(Span(OTHER), sink)
+    watchers.remove(Span(KEY), sink)
+    assert first.wanted == second.wanted == [Span(OTHER)]
