@@ -214,17 +214,17 @@ def test_refused_watch_may_be_an_old_tokens_fault_once(book: WatchBook, sink: Si
 def test_every_stream_is_asked_so_that_one_may_go_deaf(sink: Sink) -> None:
     class Noted:
         def __init__(self) -> None:
-            self.wanted: list[Span] = []
+            self.wanted: list[tuple[Span, object]] = []
 
         def add(self, span: Span, sink: object) -> None:
-            self.wanted.append(span)
+            self.wanted.append((span, sink))
 
         def remove(self, span: Span, sink: object) -> None:
-            self.wanted.remove(span)
+            self.wanted.remove((span, sink))
 
     first, second = Noted(), Noted()
     watchers = Watchers([first, second])
     watchers.add(Span(KEY), sink)
     watchers.add(Span(OTHER), sink)
     watchers.remove(Span(KEY), sink)
-    assert first.wanted == second.wanted == [Span(OTHER)]
+    assert first.wanted == second.wanted == [(Span(OTHER), sink)]
