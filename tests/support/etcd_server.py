@@ -180,6 +180,20 @@ class EtcdServer:
         """All that etcd has logged so far, over all starts."""
         return (self.folder / "log").read_text(errors="replace")
 
+    def open_calls(self, method: str) -> int:
+        """How many calls of a method, such as "Observe", have begun and not ended, as etcd counts.
+
+        Calls that were never made count as none; two services may have methods of one name.
+        """
+        status, text = self._get("/metrics")
+        assert status == http.HTTPStatus.OK, f"etcd {self.version} answers {status}"
+        counts = re.findall(
+            rf'^grpc_server_(started|handled)_total{{.*grpc_method="{method}".*}} (\S+)$',
+            text,
+            re.MULTILINE,
+        )
+        return sum(int(float(n)) if kind == "started" else -int(float(n)) for kind, n in counts)
+
     def start(self) -> None:
         """Starts etcd and waits until it serves; again on the same data and ports after a stop.
 
@@ -338,14 +352,18 @@ class EtcdServer:
         _running.add(self)
 
     def _serves(self) -> bool:
+        try:
+            status, text = self._get("/health")
+        except (OSError, http.client.HTTPException):
+            return False
+        return status == http.HTTPStatus.OK and "true" in text
+
+    def _get(self, path: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection(HOST, self._ports[2], timeout=2.0)
         with contextlib.closing(connection):
-            try:
-                connection.request("GET", "/health")
-                answer = connection.getresponse()
-                return answer.status == http.HTTPStatus.OK and b"true" in answer.read()
-            except (OSError, http.client.HTTPException):
-                return False
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
 
     def _log_end(self) -> str:
         return "\n".join(self.log().splitlines()[-15:])

@@ -43,3 +43,19 @@ def eventually(
             text = message if isinstance(message, str) else message()
             raise AssertionError(f"{text} (waited {timeout:g} s, last answer {answer!r})")
         never.wait(interval)
+
+
+def lasting(predicate: Callable[[], object], seconds: float) -> Callable[[], bool]:
+    """For `eventually`: a condition that is true once the predicate has been for so long."""
+    since: float | None = None
+
+    def lasts() -> bool:
+        nonlocal since
+        if not predicate():
+            since = None
+            return False
+        now = time.monotonic()
+        since = now if since is None else since
+        return now - since >= seconds
+
+    return lasts

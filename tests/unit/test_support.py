@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from tests.support.rogue import (
     RogueGrpc,
     RogueServer,
 )
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, lasting
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +49,16 @@ def test_eventually_asks_once_without_time() -> None:
     with pytest.raises(AssertionError, match="no luck"):
         eventually(lambda: asked.append(1), 0.0, "no luck")
     assert asked == [1]
+
+
+def test_a_condition_that_lasts_was_true_all_the_while() -> None:
+    answers = iter([True, False])
+    began_at = time.monotonic()
+    eventually(lasting(lambda: next(answers, True), 0.1), 5.0)
+    assert time.monotonic() - began_at >= 0.1
+    changing = itertools.cycle([True, False])
+    with pytest.raises(AssertionError):
+        eventually(lasting(lambda: next(changing), 0.001), 0.1)
 
 
 # -- the proxy
@@ -427,8 +439,10 @@ def test_raw_sees_and_tidies_up(etcd_binary: str) -> None:
             waiting = raw.campaign("e", second, "two")
             eventually(lambda: len(raw.candidates("e")) == 2)
             assert raw.leader("e").value == b"one"
+            eventually(lambda: server.open_calls("Campaign") == 1)
             raw.resign(won.leader)
             assert waiting.result(timeout=5.0).leader.key == b"e/1234"
+            eventually(lambda: server.open_calls("Campaign") == 0)
             raw.compact()
             raw.put("k", "v", lease=first)
             assert [pair.key for pair in raw.range("", prefix=True)] == [b"e/1234", b"k"]
