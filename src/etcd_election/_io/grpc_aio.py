@@ -120,7 +120,7 @@ class Wire:
 
         async def read() -> None:
             async for response in call:
-                tell(Observed(response))
+                tell(Observed(_decoded(call, response)))
 
         self._read(read(), channel, lambda reply: tell(Ended(reply)))
         return lambda: _cancel(call)
@@ -167,7 +167,7 @@ class WatchCall:
     async def read(self, heard: Callable[[rpc_pb2.WatchResponse], None]) -> None:
         """Reads to the end."""
         while (response := await self._call.read()) is not grpc.aio.EOF:
-            heard(response)
+            heard(_decoded(self._call, response))
 
     async def _write(self) -> None:
         while self._unsent:
@@ -211,7 +211,18 @@ def _dropped(*_: object, **__: object) -> None:
 
 
 async def _response(call: Any) -> Message:
-    response: Message = await call
+    response: Message = _decoded(call, await call)
+    return response
+
+
+def _decoded(call: Any, response: Any) -> Any:
+    """The response. Of one that means nothing, grpc.aio only logs, and hands out None."""
+    if response is None:
+        _cancel(call)
+        nothing = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.INTERNAL, nothing, nothing, "the response could not be decoded"
+        )
     return response
 
 
