@@ -97,6 +97,15 @@ def test_observed_leaders_are_told_and_watched() -> None:
     assert followed.seen == [A.key, B.key, B.key]
 
 
+def test_what_etcd_cannot_have_said_is_no_leader() -> None:
+    followed = led()
+    followed.tell(v3election_pb2.LeaderResponse())
+    followed.tell(v3election_pb2.LeaderResponse(header=led_by(B).header))
+    followed.tell(v3election_pb2.LeaderResponse(kv=B))
+    followed.script.expect(Receive)
+    assert followed.seen == [A.key]
+
+
 def test_vacancy_is_read_when_the_leaders_key_is_gone() -> None:
     """Observe never tells of one."""
     followed = led()

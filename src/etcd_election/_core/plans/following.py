@@ -146,6 +146,9 @@ class Following:
             self._read_at = self.link.clock()
 
     def _seen(self, response: v3election_pb2.LeaderResponse) -> Plan[None]:
+        if not (response.header.cluster_id and response.kv.key):
+            logger.debug("election %r: what was observed is not etcd's", self.name)
+            return
         self.link.saw(response.header, floor=None)
         leader = as_leader(self.name, response.kv, response.header.revision)
         self.cursor.leader(leader, self.link.cluster.generation)
