@@ -167,5 +167,9 @@ class Word(enum.Enum):
 
 Fact = Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Word
 
+OF_CALL = (Ended, Observed)
+"""Facts of the long call. Once that is shut they are none, also those that wait to be received:
+the next call's end would be believed, and its win, while it is open."""
+
 T = TypeVar("T")
 Plan = Generator[Effect, Any, T]

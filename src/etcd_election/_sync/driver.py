@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .._core.effects import (
+    OF_CALL,
     Effect,
     Fact,
     Invoke,
@@ -185,6 +186,7 @@ class Driver:
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None
+        self._facts = deque(fact for fact in self._facts if not isinstance(fact, OF_CALL))
         if cancel is None:
             return
         self._call += 1
