@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
-from etcd_election import AuthenticationFailed, ElectionClient, Etcd, PermissionDenied
 from etcd_election._core.effects import Failure
 from etcd_election._core.status import Meaning, meaning
-from etcd_election.pb import auth_pb2, rpc_pb2, v3election_pb2
+from etcd_election.pb import rpc_pb2, v3election_pb2
 from tests.support.etcd_server import EtcdServer
 from tests.support.raw import RawEtcd
+from tests.support.users import ask_for_users
 
 TIMEOUT = 10.0
 
@@ -101,32 +101,10 @@ def test_nobody_and_a_refused_connection(own_server: EtcdServer) -> None:
         assert meaning_of(unreached.revision) is Meaning.UNREACHED
 
 
-class Guarded:
-    """An etcd with authentication on: root and a user who may touch ``mine/`` only."""
-
-    def __init__(self, server: EtcdServer) -> None:
-        self.server = server
-        with RawEtcd(server.endpoint) as raw:
-            for name in ("root", "alice"):
-                request = rpc_pb2.AuthUserAddRequest(name=name, password=name)
-                raw.auth.UserAdd(request, timeout=TIMEOUT)
-            for role in ("root", "mine"):
-                raw.auth.RoleAdd(rpc_pb2.AuthRoleAddRequest(name=role), timeout=TIMEOUT)
-            permission = auth_pb2.Permission(
-                permType=auth_pb2.Permission.READWRITE, key=b"mine/", range_end=b"mine0"
-            )
-            grant = rpc_pb2.AuthRoleGrantPermissionRequest(name="mine", perm=permission)
-            raw.auth.RoleGrantPermission(grant, timeout=TIMEOUT)
-            for user, role in (("root", "root"), ("alice", "mine")):
-                request_role = rpc_pb2.AuthUserGrantRoleRequest(user=user, role=role)
-                raw.auth.UserGrantRole(request_role, timeout=TIMEOUT)
-            raw.auth.AuthEnable(rpc_pb2.AuthEnableRequest(), timeout=TIMEOUT)
-
-
 @pytest.fixture
 def guarded(own_server: EtcdServer) -> Iterator[RawEtcd]:
     """A view without a token on an etcd with authentication on."""
-    Guarded(own_server)
+    ask_for_users(own_server)
     with RawEtcd(own_server.endpoint) as raw:
         yield raw
 
@@ -151,17 +129,3 @@ def test_users_tokens_and_permissions(guarded: RawEtcd) -> None:
     wrong = rpc_pb2.AuthenticateRequest(name="alice", password="wrong")
     authenticate = raw.auth.Authenticate
     assert meaning_of(lambda: authenticate(wrong, timeout=TIMEOUT)) is Meaning.UNAUTHENTICATED
-
-
-def test_an_etcd_that_asks_who_it_is_says_so_to_users(guarded: RawEtcd) -> None:
-    """There are no users in this front-end yet: the error must not look like an outage."""
-    with pytest.raises(AuthenticationFailed), Etcd(guarded.endpoint):
-        pass
-    connection = Etcd(guarded.endpoint, timeout=2.0)
-    client = ElectionClient(connection, "x")
-    for call in (client.leader, client.candidates, lambda: client.campaign("v")):
-        with pytest.raises((AuthenticationFailed, PermissionDenied)):
-            call()
-    with pytest.raises(AuthenticationFailed):
-        client.observe().next(10)
-    connection.close()

@@ -11,10 +11,11 @@ import pytest
 
 from etcd_election import (
     ElectionClient,
-    Etcd,
     EtcdError,
+    OperationTimeout,
     Unavailable,
 )
+from tests.support.fronts import Front
 from tests.support.raw import RawEtcd
 from tests.support.rogue import EMPTY, SILENT, UNDECODABLE, Answer, Rogue, RogueGrpc, RogueServer
 
@@ -26,44 +27,46 @@ NOWHERE = "127.0.0.1:1"
 @pytest.mark.parametrize(
     ("argument", "make"),
     [
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=0)),
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=1)),
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=-1)),
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl="ten")),  # type: ignore[arg-type]
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=2.5)),  # type: ignore[arg-type]
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=True)),
-        ("ttl", lambda: ElectionClient(NOWHERE, "x", ttl=9_000_000_001)),
-        ("lease", lambda: ElectionClient(NOWHERE, "x", lease=0)),
-        ("lease", lambda: ElectionClient(NOWHERE, "x", lease=-5)),
-        ("lease", lambda: ElectionClient(NOWHERE, "x", lease=1 << 63)),
-        ("lease", lambda: ElectionClient(NOWHERE, "x", lease="12")),  # type: ignore[arg-type]
-        ("via", lambda: ElectionClient(NOWHERE, "x", via="raft")),
-        ("via", lambda: ElectionClient(NOWHERE, "x", via=1)),  # type: ignore[arg-type]
-        ("name", lambda: ElectionClient(NOWHERE, None)),  # type: ignore[arg-type]
-        ("name", lambda: ElectionClient(NOWHERE, "\ud800")),
-        ("endpoints", lambda: Etcd("")),
-        ("endpoints", lambda: Etcd([])),
-        ("endpoints", lambda: Etcd([""])),
-        ("endpoints", lambda: Etcd("a:b:c")),
-        ("endpoints", lambda: Etcd("ftp://x:1")),
-        ("endpoints", lambda: Etcd("x:99999")),
-        ("endpoints", lambda: Etcd("x:0")),
-        ("endpoints", lambda: Etcd("x")),
-        ("endpoints", lambda: Etcd("::1:2379")),
-        ("endpoints", lambda: Etcd(None)),  # type: ignore[arg-type]
-        ("endpoints", lambda: Etcd([2379])),  # type: ignore[list-item]
-        ("endpoints", lambda: ElectionClient("ftp://x:1", "x")),
-        ("timeout", lambda: Etcd(NOWHERE, timeout=0)),
-        ("timeout", lambda: Etcd(NOWHERE, timeout=-1)),
-        ("timeout", lambda: Etcd(NOWHERE, timeout=float("inf"))),
-        ("timeout", lambda: Etcd(NOWHERE, timeout="5")),  # type: ignore[arg-type]
-        ("options", lambda: Etcd(NOWHERE, options="x")),  # type: ignore[arg-type]
-        ("options", lambda: Etcd(NOWHERE, options=[("a",)])),  # type: ignore[list-item]
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=0)),
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=1)),
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=-1)),
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl="ten")),  # type: ignore[arg-type]
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=2.5)),  # type: ignore[arg-type]
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=True)),
+        ("ttl", lambda front: front.ElectionClient(NOWHERE, "x", ttl=9_000_000_001)),
+        ("lease", lambda front: front.ElectionClient(NOWHERE, "x", lease=0)),
+        ("lease", lambda front: front.ElectionClient(NOWHERE, "x", lease=-5)),
+        ("lease", lambda front: front.ElectionClient(NOWHERE, "x", lease=1 << 63)),
+        ("lease", lambda front: front.ElectionClient(NOWHERE, "x", lease="12")),  # type: ignore[arg-type]
+        ("via", lambda front: front.ElectionClient(NOWHERE, "x", via="raft")),
+        ("via", lambda front: front.ElectionClient(NOWHERE, "x", via=1)),  # type: ignore[arg-type]
+        ("name", lambda front: front.ElectionClient(NOWHERE, None)),  # type: ignore[arg-type]
+        ("name", lambda front: front.ElectionClient(NOWHERE, "\ud800")),
+        ("endpoints", lambda front: front.Etcd("")),
+        ("endpoints", lambda front: front.Etcd([])),
+        ("endpoints", lambda front: front.Etcd([""])),
+        ("endpoints", lambda front: front.Etcd("a:b:c")),
+        ("endpoints", lambda front: front.Etcd("ftp://x:1")),
+        ("endpoints", lambda front: front.Etcd("x:99999")),
+        ("endpoints", lambda front: front.Etcd("x:0")),
+        ("endpoints", lambda front: front.Etcd("x")),
+        ("endpoints", lambda front: front.Etcd("::1:2379")),
+        ("endpoints", lambda front: front.Etcd(None)),  # type: ignore[arg-type]
+        ("endpoints", lambda front: front.Etcd([2379])),  # type: ignore[list-item]
+        ("endpoints", lambda front: front.ElectionClient("ftp://x:1", "x")),
+        ("timeout", lambda front: front.Etcd(NOWHERE, timeout=0)),
+        ("timeout", lambda front: front.Etcd(NOWHERE, timeout=-1)),
+        ("timeout", lambda front: front.Etcd(NOWHERE, timeout=float("inf"))),
+        ("timeout", lambda front: front.Etcd(NOWHERE, timeout="5")),  # type: ignore[arg-type]
+        ("options", lambda front: front.Etcd(NOWHERE, options="x")),  # type: ignore[arg-type]
+        ("options", lambda front: front.Etcd(NOWHERE, options=[("a",)])),  # type: ignore[list-item]
     ],
 )
-def test_a_bad_argument_is_named(argument: str, make: Callable[[], object]) -> None:
+def test_a_bad_argument_is_named(
+    front: Front, argument: str, make: Callable[[Front], object]
+) -> None:
     with pytest.raises((ValueError, TypeError), match=argument):
-        make()
+        make(front)
 
 
 def test_a_bad_call_is_refused_before_anything_is_sent(
@@ -116,10 +119,12 @@ def everything(client: ElectionClient) -> list[Callable[[], Any]]:
 
 
 @pytest.mark.parametrize("mode", list(Rogue))
-def test_a_server_that_is_no_etcd_is_unavailable_within_the_timeout(mode: Rogue) -> None:
+def test_a_server_that_is_no_etcd_is_unavailable_within_the_timeout(
+    front: Front, mode: Rogue
+) -> None:
     with RogueServer(mode) as server:
-        connection = Etcd(server.endpoint, timeout=0.7)
-        client = ElectionClient(connection, "x", ttl=2)
+        connection = front.Etcd(server.endpoint, timeout=0.7)
+        client = front.ElectionClient(connection, "x", ttl=2)
         for call in everything(client):
             began_at = time.monotonic()
             with pytest.raises(Unavailable):
@@ -128,9 +133,9 @@ def test_a_server_that_is_no_etcd_is_unavailable_within_the_timeout(mode: Rogue)
         connection.close()
 
 
-def test_a_host_that_does_not_exist_is_named() -> None:
-    connection = Etcd("no-such-host.invalid:2379", timeout=0.5)
-    client = ElectionClient(connection, "x")
+def test_a_host_that_does_not_exist_is_named(front: Front) -> None:
+    connection = front.Etcd("no-such-host.invalid:2379", timeout=0.5)
+    client = front.ElectionClient(connection, "x")
     for call in everything(client):
         began_at = time.monotonic()
         with pytest.raises(Unavailable, match=r"no-such-host\.invalid:2379"):
@@ -151,13 +156,16 @@ def test_a_host_that_does_not_exist_is_named() -> None:
     ],
     ids=["empty", "undecodable", "silent", "unimplemented", "internal", "unknown"],
 )
-def test_nonsense_is_an_etcd_error_and_never_a_leadership(answer: Answer) -> None:
+def test_nonsense_is_an_etcd_error_and_never_a_leadership(front: Front, answer: Answer) -> None:
     with RogueGrpc(answer) as server:
-        connection = Etcd(server.endpoint, timeout=1.0)
-        client = ElectionClient(connection, "x", ttl=2)
+        connection = front.Etcd(server.endpoint, timeout=1.0)
+        client = front.ElectionClient(connection, "x", ttl=2)
         for call in everything(client):
             began_at = time.monotonic()
             with pytest.raises(EtcdError):
                 call()
             assert time.monotonic() - began_at < 3.0
+        # It goes on asking: nonsense may heal.
+        with pytest.raises((OperationTimeout, EtcdError)):
+            client.observe().next(1.0)
         connection.close()

@@ -10,7 +10,6 @@ from etcd_election import (
     CampaignTimeout,
     ClientClosed,
     ElectionClient,
-    Etcd,
     LostReason,
     NoLeader,
     OperationTimeout,
@@ -20,16 +19,19 @@ from etcd_election import (
 )
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import key_of, queue_of
+from tests.support.fronts import Front
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
 from .conftest import PATIENCE, Background, MakeClient
 
 
-def test_a_stopped_server_is_unavailable_within_the_timeout(own_server: EtcdServer) -> None:
+def test_a_stopped_server_is_unavailable_within_the_timeout(
+    front: Front, own_server: EtcdServer
+) -> None:
     own_server.kill()
-    connection = Etcd(own_server.endpoint, timeout=0.5)
-    client = ElectionClient(connection, "x")
+    connection = front.Etcd(own_server.endpoint, timeout=0.5)
+    client = front.ElectionClient(connection, "x")
     for attempt in (client.open, client.leader, lambda: client.campaign("v")):
         with pytest.raises(Unavailable) as caught:
             attempt()
@@ -266,10 +268,10 @@ def test_close_ends_a_waiting_campaign(
 
 
 def test_closing_the_connection_closes_its_clients_first(
-    server: EtcdServer, election_name: str, raw: RawEtcd
+    front: Front, server: EtcdServer, election_name: str, raw: RawEtcd
 ) -> None:
-    connection = Etcd(server.endpoint)
-    client = ElectionClient(connection, election_name, ttl=60)
+    connection = front.Etcd(server.endpoint)
+    client = front.ElectionClient(connection, election_name, ttl=60)
     leadership = client.campaign("v")
     connection.close()
     connection.close()
@@ -280,13 +282,13 @@ def test_closing_the_connection_closes_its_clients_first(
     with pytest.raises(ClientClosed):
         connection.open()
     with pytest.raises(ClientClosed):
-        ElectionClient(connection, election_name).leader()
+        front.ElectionClient(connection, election_name).leader()
 
 
 def test_a_client_made_from_endpoints_owns_its_connection(
-    server: EtcdServer, election_name: str
+    front: Front, server: EtcdServer, election_name: str
 ) -> None:
-    with ElectionClient(f"http://{server.endpoint}/,localhost:1", election_name) as client:
+    with front.ElectionClient(f"http://{server.endpoint}/,localhost:1", election_name) as client:
         assert client.campaign("v").held
 
 

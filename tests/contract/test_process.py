@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from etcd_election import ClientClosed, ElectionClient, Etcd, LostReason
 from tests.support.etcd_server import EtcdServer
+from tests.support.fronts import Front
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
@@ -60,10 +60,28 @@ EXITS = {
 }
 
 
-def script(body: str) -> str:
-    return (
-        "import sys\nfrom etcd_election import *\nendpoint, name = sys.argv[1:]\n"
-        + textwrap.dedent(body)
+ROOT = Path(__file__).resolve().parents[2]
+
+PRELUDES = {
+    "blocking": "from etcd_election import ElectionClient, Etcd",
+    "asyncio": """
+        from tests.support.fronts import make_front
+        front = make_front("asyncio")
+        ElectionClient, Etcd = front.ElectionClient, front.Etcd
+    """,
+}
+
+
+def command(front: Front, body: str, endpoint: str, name: str, *flags: str) -> list[str]:
+    """Runs a body that finds the front's classes, in the folder ``ROOT``."""
+    begin = "import sys\nendpoint, name = sys.argv[1:]\n"
+    script = "\n".join([begin, textwrap.dedent(PRELUDES[front.name]), textwrap.dedent(body)])
+    return [sys.executable, *flags, "-c", script, endpoint, name]
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
 
 
@@ -71,11 +89,10 @@ def script(body: str) -> str:
 @pytest.mark.parametrize("flags", [[], ["-W", "error"]], ids=["default", "W-error"])
 @pytest.mark.parametrize("case", list(EXITS))
 def test_a_process_that_ends_without_close_ends_at_once_and_silently(
-    server: EtcdServer, election_name: str, raw: RawEtcd, case: str, flags: list[str]
+    front: Front, server: EtcdServer, election_name: str, raw: RawEtcd, case: str, flags: list[str]
 ) -> None:
-    command = [sys.executable, *flags, "-c", script(EXITS[case]), server.endpoint, election_name]
     began_at = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = run(command(front, EXITS[case], server.endpoint, election_name, *flags))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # Starting Python and importing grpc takes most of this.
     assert time.monotonic() - began_at < 10
@@ -83,10 +100,11 @@ def test_a_process_that_ends_without_close_ends_at_once_and_silently(
 
 
 @contextlib.contextmanager
-def program(body: str, endpoint: str, name: str) -> Iterator[subprocess.Popen[str]]:
+def program(front: Front, body: str, endpoint: str, name: str) -> Iterator[subprocess.Popen[str]]:
     """A process that runs the body; ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", script(body), endpoint, name],
+        command(front, body, endpoint, name),
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -121,13 +139,13 @@ def ask(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.leaves_lease
 def test_a_process_that_stood_still_for_longer_than_the_ttl_leads_no_more_when_it_wakes(
-    server: EtcdServer, election_name: str, raw: RawEtcd
+    front: Front, server: EtcdServer, election_name: str, raw: RawEtcd
 ) -> None:
-    with program(ASKS, server.endpoint, election_name) as process:
+    with program(front, ASKS, server.endpoint, election_name) as process:
         assert answer(process) == "True"
         assert ask(process) == "True None True"
         process.send_signal(signal.SIGSTOP)
-        with ElectionClient(server.endpoint, election_name, ttl=30) as other:
+        with front.ElectionClient(server.endpoint, election_name, ttl=30) as other:
             # Until somebody else leads: so long nothing could have told the sleeper.
             assert other.campaign("other", timeout=PATIENCE).held
             process.send_signal(signal.SIGCONT)
@@ -135,55 +153,46 @@ def test_a_process_that_stood_still_for_longer_than_the_ttl_leads_no_more_when_i
             assert other.leader().text == "other"
 
 
-def in_child(check: object) -> str:
-    """What ``check`` returns in a forked child, which then ends without any further ado."""
-    reading, writing = os.pipe()
+FORKED = """
+    import contextlib, os
+    from etcd_election import ClientClosed
+    connection = Etcd(endpoint)
+    client = ElectionClient(connection, name, ttl=5)
+    leadership = client.campaign("v")
     pid = os.fork()
     if pid == 0:
-        try:
-            os.write(writing, str(check()).encode())  # type: ignore[operator]
-        except BaseException as error:  # noqa: BLE001 - told to the parent
-            os.write(writing, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        told = pipe.read()
-    os.waitpid(pid, 0)
-    return told
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_never_holds_and_touches_nothing(
-    server: EtcdServer, election_name: str, raw: RawEtcd
-) -> None:
-    connection = Etcd(server.endpoint)
-    client = ElectionClient(connection, election_name, ttl=5)
-    leadership = client.campaign("v")
-
-    def child() -> object:
-        results: list[object] = [leadership.held, bool(leadership), leadership.lost]
+        told = [leadership.held, bool(leadership), leadership.lost]
         for call in (client.leader, lambda: client.campaign("w"), connection.open, client.observe):
             try:
-                results.append(call())
+                told.append(call())
             except ClientClosed:
-                results.append("closed")
+                told.append("closed")
         with contextlib.suppress(ClientClosed), leadership:
             pass
         leadership.resign()
         client.close()
         connection.close()
-        results.append(leadership.held)
-        return results
-
-    told = in_child(child)
-    assert told == str([False, False, LostReason.FORKED, *["closed"] * 4, False])
-    assert leadership.held, "the parent goes on"
-    assert leadership.lost is None
-    stored = raw.get(leadership.key)
-    assert stored is not None
-    assert stored.value == b"v"
+        print(*told, leadership.held, flush=True)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    print(leadership.held, leadership.lost, client.leader().text)
     connection.close()
+"""
+
+
+def test_a_forked_child_never_holds_and_touches_nothing(
+    front: Front, server: EtcdServer, election_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if front.name == "asyncio":
+        # A thread of grpc.aio is always inside grpcio. Its own handlers of a fork cannot cope with
+        # that, and now and then abort the child before it has begun.
+        monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "false")
+    done = run(command(front, FORKED, server.endpoint, election_name))
+    assert done.stdout.splitlines() == [
+        "False False LostReason.FORKED closed closed closed closed False",
+        "True None v",
+    ], done.stderr
+    assert done.returncode == 0
 
 
 FORKS = """
@@ -199,10 +208,9 @@ FORKS = """
 
 
 def test_what_was_never_used_before_the_fork_works_in_parent_and_child(
-    server: EtcdServer, election_name: str, raw: RawEtcd
+    front: Front, server: EtcdServer, election_name: str, raw: RawEtcd
 ) -> None:
-    command = [sys.executable, "-c", script(FORKS), server.endpoint, election_name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = run(command(front, FORKS, server.endpoint, election_name))
     assert (done.returncode, done.stderr) == (0, "")
     assert raw.candidates(election_name) == []
 
@@ -214,13 +222,10 @@ LEADS = """
 
 
 def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(
-    server: EtcdServer, election_name: str
+    front: Front, server: EtcdServer, election_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = "http://127.0.0.1:1"
-    environment = {**os.environ, "http_proxy": nowhere, "grpc_proxy": nowhere}
-    environment.pop("no_proxy", None)
-    command = [sys.executable, "-c", script(LEADS), server.endpoint, election_name]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    for variable in ("http_proxy", "grpc_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    done = run(command(front, LEADS, server.endpoint, election_name))
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,12 +11,12 @@ import pytest
 from etcd_election import (
     ClientClosed,
     ElectionClient,
-    Etcd,
     Leader,
     Observer,
     OperationTimeout,
 )
 from tests.support.etcd_server import EtcdServer
+from tests.support.fronts import Front
 from tests.support.proxy import Mode, TcpProxy
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
@@ -162,11 +161,13 @@ def test_an_observer_goes_on_after_a_compaction(
 
 
 @pytest.mark.parametrize("graceful", [False, True])
-def test_an_observer_goes_on_after_a_restart(own_server: EtcdServer, *, graceful: bool) -> None:
+def test_an_observer_goes_on_after_a_restart(
+    front: Front, own_server: EtcdServer, *, graceful: bool
+) -> None:
     """At its shutdown the server ends an Observe with status OK: that is not the end."""
-    with Etcd(own_server.endpoint) as connection:
-        leading = ElectionClient(connection, "x", ttl=30)
-        observer = ElectionClient(connection, "x").observe()
+    with front.Etcd(own_server.endpoint) as connection:
+        leading = front.ElectionClient(connection, "x", ttl=30)
+        observer = front.ElectionClient(connection, "x").observe()
         leadership = leading.campaign("1")
         assert observer.next(PATIENCE).text == "1"
         own_server.restart(graceful=graceful)
@@ -178,9 +179,12 @@ def test_an_observer_goes_on_after_a_restart(own_server: EtcdServer, *, graceful
 
 
 def test_an_observer_goes_on_after_its_link_was_deaf(
-    server: EtcdServer, client: ElectionClient
+    front: Front, server: EtcdServer, client: ElectionClient
 ) -> None:
-    with TcpProxy(server.endpoint) as proxy, ElectionClient(proxy.endpoint, client.name) as far:
+    with (
+        TcpProxy(server.endpoint) as proxy,
+        front.ElectionClient(proxy.endpoint, client.name) as far,
+    ):
         observer = far.observe(vacancies=True)
         assert observer.next(PATIENCE) is None
         proxy.mode = Mode.DEAF
@@ -194,7 +198,7 @@ def test_an_observer_goes_on_after_its_link_was_deaf(
 
 
 def test_all_observers_of_one_election_share_one_stream(
-    make_client: MakeClient, client: ElectionClient
+    server: EtcdServer, make_client: MakeClient, client: ElectionClient
 ) -> None:
     """Sixty Observes of one election and ordinary hand-overs make the server hang."""
     observers = [make_client().observe() for _ in range(60)]
@@ -202,16 +206,15 @@ def test_all_observers_of_one_election_share_one_stream(
         with client.campaign(term):
             for observer in observers:
                 assert observer.next(PATIENCE).text == term
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("etcd_election-observe") == 1
+    assert server.open_calls("Observe") == 1
 
 
-def test_an_observer_that_is_dropped_unclosed_is_followed_no_more(client: ElectionClient) -> None:
+def test_an_observer_that_is_dropped_unclosed_is_followed_no_more(
+    server: EtcdServer, client: ElectionClient
+) -> None:
     observer = client.observe(vacancies=True)
     assert observer.next(PATIENCE) is None
+    eventually(lambda: server.open_calls("Observe") == 1, PATIENCE)
     del observer
     gc.collect()
-    eventually(
-        lambda: "etcd_election-observe" not in [thread.name for thread in threading.enumerate()],
-        PATIENCE,
-    )
+    eventually(lambda: server.open_calls("Observe") == 0, PATIENCE)

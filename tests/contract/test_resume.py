@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from etcd_election import (
-    ElectionClient,
-    Etcd,
     LostReason,
     SessionExpired,
 )
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
+from tests.support.fronts import Front
 from tests.support.raw import RawEtcd
 
 from .conftest import PATIENCE, Background, MakeClient
 
 
 def test_a_successor_keeps_leadership_and_token(
+    front: Front,
     server: EtcdServer,
     make_client: MakeClient,
     background: Background,
@@ -25,8 +25,8 @@ def test_a_successor_keeps_leadership_and_token(
     raw: RawEtcd,
 ) -> None:
     waiter = make_client(ttl=30)
-    with Etcd(server.endpoint) as connection:
-        first = ElectionClient(connection, election_name, ttl=5)
+    with front.Etcd(server.endpoint) as connection:
+        first = front.ElectionClient(connection, election_name, ttl=5)
         leadership = first.campaign("first")
         waiting = background(waiter.campaign, "waiter")
         queue_of(raw, election_name, 2)

@@ -10,7 +10,6 @@ import pytest
 
 from etcd_election import (
     ElectionClient,
-    Etcd,
     LostReason,
     NotLeader,
     SessionExpired,
@@ -19,6 +18,7 @@ from etcd_election import (
 )
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
+from tests.support.fronts import Front
 from tests.support.proxy import Mode, TcpProxy
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
@@ -37,9 +37,10 @@ def test_leadership_lasts_over_many_ttls(make_client: MakeClient, raw: RawEtcd) 
 
 
 def test_with_etcd_stopped_held_is_false_before_the_lease_can_have_run_out(
+    front: Front,
     own_server: EtcdServer,
 ) -> None:
-    with ElectionClient(own_server.endpoint, "x", ttl=TTL) as client:
+    with front.ElectionClient(own_server.endpoint, "x", ttl=TTL) as client:
         leadership = client.campaign("v")
         events: list[float] = []
         leadership.on_lost(lambda _: events.append(time.monotonic()))
@@ -63,8 +64,8 @@ def test_with_etcd_stopped_held_is_false_before_the_lease_can_have_run_out(
         assert not leadership.held, "a late answer revived it"
 
 
-def test_a_short_stop_of_etcd_costs_nothing(own_server: EtcdServer) -> None:
-    with ElectionClient(own_server.endpoint, "x", ttl=5) as client:
+def test_a_short_stop_of_etcd_costs_nothing(front: Front, own_server: EtcdServer) -> None:
+    with front.ElectionClient(own_server.endpoint, "x", ttl=5) as client:
         leadership = client.campaign("v")
         own_server.pause()
         assert not leadership.wait_lost(1.5)
@@ -72,8 +73,10 @@ def test_a_short_stop_of_etcd_costs_nothing(own_server: EtcdServer) -> None:
         assert not leadership.wait_lost(5)
 
 
-def test_a_restart_of_etcd_within_the_ttl_costs_nothing(own_server: EtcdServer) -> None:
-    with ElectionClient(own_server.endpoint, "x", ttl=10) as client:
+def test_a_restart_of_etcd_within_the_ttl_costs_nothing(
+    front: Front, own_server: EtcdServer
+) -> None:
+    with front.ElectionClient(own_server.endpoint, "x", ttl=10) as client:
         leadership = client.campaign("v")
         own_server.restart()
         assert not leadership.wait_lost(6)
@@ -81,11 +84,11 @@ def test_a_restart_of_etcd_within_the_ttl_costs_nothing(own_server: EtcdServer) 
 
 
 def test_a_waiting_candidate_is_elected_after_a_restart_of_etcd(
-    own_server: EtcdServer, background: Background
+    front: Front, own_server: EtcdServer, background: Background
 ) -> None:
-    with Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
-        leader = ElectionClient(connection, "x", ttl=15)
-        waiter = ElectionClient(connection, "x", ttl=15)
+    with front.Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
+        leader = front.ElectionClient(connection, "x", ttl=15)
+        waiter = front.ElectionClient(connection, "x", ttl=15)
         leadership = leader.campaign("leader")
         waiting = background(waiter.campaign, "waiter")
         queue_of(raw, "x", 2)
@@ -97,11 +100,11 @@ def test_a_waiting_candidate_is_elected_after_a_restart_of_etcd(
 
 
 def test_a_lease_that_runs_out_while_waiting_expires_the_session(
-    own_server: EtcdServer, background: Background
+    front: Front, own_server: EtcdServer, background: Background
 ) -> None:
-    with Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
-        leader = ElectionClient(connection, "x", ttl=60)
-        waiter = ElectionClient(connection, "x", ttl=TTL)
+    with front.Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
+        leader = front.ElectionClient(connection, "x", ttl=60)
+        waiter = front.ElectionClient(connection, "x", ttl=TTL)
         leader.campaign("leader")
         waiting = background(waiter.campaign, "waiter")
         queue_of(raw, "x", 2)
@@ -113,10 +116,11 @@ def test_a_lease_that_runs_out_while_waiting_expires_the_session(
 
 
 def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
+    front: Front,
     own_server: EtcdServer,
 ) -> None:
-    with Etcd(own_server.endpoint, timeout=1.0) as connection:
-        client = ElectionClient(connection, "x", ttl=TTL)
+    with front.Etcd(own_server.endpoint, timeout=1.0) as connection:
+        client = front.ElectionClient(connection, "x", ttl=TTL)
         own_server.pause()
         began_at = time.monotonic()
         with pytest.raises(Unavailable):
@@ -128,10 +132,12 @@ def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
         assert client.campaign("v").held
 
 
-def test_a_link_that_goes_deaf_is_left_for_a_new_connection(server: EtcdServer) -> None:
+def test_a_link_that_goes_deaf_is_left_for_a_new_connection(
+    front: Front, server: EtcdServer
+) -> None:
     with (
         TcpProxy(server.endpoint) as proxy,
-        ElectionClient(proxy.endpoint, "deaf", ttl=5) as client,
+        front.ElectionClient(proxy.endpoint, "deaf", ttl=5) as client,
     ):
         leadership = client.campaign("v")
         proxy.mode = Mode.DEAF
@@ -167,10 +173,10 @@ def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
 
 
 def test_a_key_deleted_while_the_link_is_cut_is_found_by_the_beat(
-    server: EtcdServer, raw: RawEtcd, election_name: str
+    front: Front, server: EtcdServer, raw: RawEtcd, election_name: str
 ) -> None:
     with TcpProxy(server.endpoint) as proxy:
-        client = ElectionClient(proxy.endpoint, election_name, ttl=6)
+        client = front.ElectionClient(proxy.endpoint, election_name, ttl=6)
         with client:
             leadership = client.campaign("v")
             proxy.mode = Mode.REFUSE
@@ -195,7 +201,7 @@ def test_a_key_written_by_somebody_else_is_taken_over(
 
 
 def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
-    etcd_binary: str, background: Background
+    front: Front, etcd_binary: str, background: Background
 ) -> None:
     """A server may limit the streams of a connection: waits must not take those of the others."""
     usage = subprocess.run(
@@ -206,11 +212,11 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
     with (
         EtcdServer(etcd_binary, args=args) as server,
         RawEtcd(server.endpoint) as raw,
-        Etcd(server.endpoint) as connection,
+        front.Etcd(server.endpoint) as connection,
     ):
-        leader = ElectionClient(connection, "x", ttl=3)
+        leader = front.ElectionClient(connection, "x", ttl=3)
         leadership = leader.campaign("leader")
-        waiters = [ElectionClient(connection, "x", ttl=3) for _ in range(14)]
+        waiters = [front.ElectionClient(connection, "x", ttl=3) for _ in range(14)]
         calls = [background(waiter.campaign, "waiter") for waiter in waiters]
         queue_of(raw, "x", 15)
         assert not leadership.wait_lost(4.0)
