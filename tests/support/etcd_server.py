@@ -160,6 +160,11 @@ class EtcdServer:
         return f"{HOST}:{self.port}"
 
     @property
+    def metrics_port(self) -> int:
+        """Where metrics are served, in plain HTTP whatever clients need."""
+        return self._ports[2]
+
+    @property
     def pid(self) -> int:
         """The process, which must run."""
         return self._running_process().pid
