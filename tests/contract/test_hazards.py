@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 
-import grpc
 import pytest
 
 from etcd_election import (
@@ -243,58 +242,3 @@ def test_nested_names_share_a_queue_as_etcd_has_it_and_it_is_said_once(
     said = [record.getMessage() for record in caplog.records if "candidate's" in record.message]
     assert len(said) == 1
     assert repr(leadership.key) in said[0]
-
-
-def test_a_hanging_election_service_does_not_stop_a_candidate_whose_turn_has_come(
-    front: Front,
-    own_server: EtcdServer,
-    background: Background,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Wedge: when many waits end together, every further wait on that member hangs."""
-    with front.Etcd(own_server.endpoint) as connection, RawEtcd(own_server.endpoint) as raw:
-        leader = front.ElectionClient(connection, "x", ttl=15)
-        leadership = leader.campaign("leader")
-        # On a busy machine the waits end one by one, and one attempt in ten succeeds.
-        for attempt in range(100):
-            if not waits_work(raw, f"probe{attempt}"):
-                break
-            wedge(raw, attempt)
-        else:
-            pytest.fail("the Election service of this etcd could not be made to hang")
-        waiter = front.ElectionClient(connection, "x", ttl=15)
-        waiting = background(waiter.campaign, "waiter")
-        queue_of(raw, "x", 2)
-        observer = waiter.observe()
-        assert observer.next(PATIENCE).text == "leader"
-        leadership.resign()
-        # A quarter of a second, and what a busy machine takes.
-        won = waiting.result(3.0)
-        assert won.held
-        assert raw.get(won.key) is not None
-        eventually(lambda: observer.next(PATIENCE).text == "waiter", 6.0)
-        assert "20716" in caplog.text
-
-
-def waits_work(raw: RawEtcd, name: str) -> bool:
-    """True if a contested Campaign hears of its turn."""
-    first, second = raw.grant(), raw.grant()
-    leader = raw.campaign(name, first).result(PATIENCE).leader
-    waiting = raw.campaign(name, second)
-    queue_of(raw, name, 2)
-    raw.resign(leader)
-    try:
-        waiting.result(1.5)
-    except grpc.FutureTimeoutError:
-        return False
-    return True
-
-
-def wedge(raw: RawEtcd, attempt: int) -> None:
-    """Ends sixty waits at once."""
-    name = f"wedge{attempt}"
-    raw.campaign(name, raw.grant()).result(PATIENCE)
-    waits = [raw.campaign(name, raw.grant()) for _ in range(60)]
-    queue_of(raw, name, 61)
-    for wait in waits:
-        wait.cancel()

@@ -160,11 +160,6 @@ class EtcdServer:
         return f"{HOST}:{self.port}"
 
     @property
-    def metrics_port(self) -> int:
-        """Where metrics are served, in plain HTTP whatever clients need."""
-        return self._ports[2]
-
-    @property
     def pid(self) -> int:
         """The process, which must run."""
         return self._running_process().pid
@@ -190,14 +185,17 @@ class EtcdServer:
 
         Calls that were never made count as none; two services may have methods of one name.
         """
+        return self._counted("started", method) - self.ended_calls(method)
+
+    def ended_calls(self, method: str) -> int:
+        """How many calls of a method have ended, as etcd counts."""
+        return self._counted("handled", method)
+
+    def _counted(self, what: str, method: str) -> int:
         status, text = self._get("/metrics")
         assert status == http.HTTPStatus.OK, f"etcd {self.version} answers {status}"
-        counts = re.findall(
-            rf'^grpc_server_(started|handled)_total{{.*grpc_method="{method}".*}} (\S+)$',
-            text,
-            re.MULTILINE,
-        )
-        return sum(int(float(n)) if kind == "started" else -int(float(n)) for kind, n in counts)
+        pattern = rf'^grpc_server_{what}_total{{.*grpc_method="{method}".*}} (\S+)$'
+        return sum(int(float(number)) for number in re.findall(pattern, text, re.MULTILINE))
 
     def start(self) -> None:
         """Starts etcd and waits until it serves; again on the same data and ports after a stop.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import re
 from collections.abc import Sequence
 
 from etcd_election.pb import auth_pb2, kv_pb2, rpc_pb2
 
-from .etcd_server import HOST, EtcdServer
+from .etcd_server import EtcdServer
 from .raw import TIMEOUT, RawEtcd, prefix_end
 
 NAME = "root"
@@ -81,7 +79,7 @@ class Root:
 
     def authentications(self) -> int:
         """How often anybody has asked this etcd for a token, root left out."""
-        return _counted(self._server, "Authenticate") - self._logins
+        return self._server.ended_calls("Authenticate") - self._logins
 
     def close(self) -> None:
         """Ends the connection."""
@@ -93,13 +91,3 @@ class Root:
         self._logins += 1
         login = rpc_pb2.AuthenticateRequest(name=NAME, password=NAME)
         return (("token", self._raw.auth.Authenticate(login, timeout=TIMEOUT).token),)
-
-
-def _counted(server: EtcdServer, method: str) -> int:
-    """Calls of a method that this etcd has answered, by its own metrics."""
-    connection = http.client.HTTPConnection(HOST, server.metrics_port, timeout=TIMEOUT)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    pattern = rf'^grpc_server_handled_total{{[^}}]*grpc_method="{method}"[^}}]*}} (\S+)$'
-    return int(sum(float(number) for number in re.findall(pattern, text, re.MULTILINE)))

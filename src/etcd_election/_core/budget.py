@@ -18,6 +18,8 @@ class Gate:
         self._lock = threading.Lock()
         self._free = size
         self._waiting: deque[Callable[[], None]] = deque()
+        self._admitted: deque[Callable[[], None]] = deque()
+        self._admitting = False
 
     def enter(self, admitted: Callable[[], None]) -> bool:
         """True: admitted at once. False: ``admitted`` is called once later, on any thread."""
@@ -42,8 +44,26 @@ class Gate:
             if not self._waiting:
                 self._free += 1
                 return
-            admitted = self._waiting.popleft()
-        admitted()
+            self._admitted.append(self._waiting.popleft())
+            if self._admitting:
+                # A call that fails at once leaves while it is being admitted: no deeper stack.
+                return
+            self._admitting = True
+        self._admit()
+
+    def _admit(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    if not self._admitted:
+                        self._admitting = False
+                        return
+                    admitted = self._admitted.popleft()
+                admitted()
+        except BaseException:
+            # A signal handler's: whoever leaves next goes on.
+            self._admitting = False
+            raise
 
 
 class WaitBudget:

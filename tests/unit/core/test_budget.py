@@ -116,3 +116,42 @@ def test_no_two_waits_end_together(pauses: list[float]) -> None:
         assert delay >= 0
         ends.append(now + delay)
     assert all(b - a > 0.0029 for a, b in pairwise(ends))
+
+
+def test_calls_that_fail_at_once_are_admitted_one_after_the_other_not_inside_each_other() -> None:
+    """A connection that is closed ends hundreds of waiting calls: no stack is deep enough."""
+    gate = Gate(1)
+    gate.enter(lambda: None)
+    depth: list[int] = []
+    deepest = 0
+    ended = 0
+
+    def admitted() -> None:
+        nonlocal deepest, ended
+        depth.append(1)
+        deepest = max(deepest, len(depth))
+        ended += 1
+        gate.leave()
+        depth.pop()
+
+    for _ in range(5000):
+        assert not gate.enter(admitted)
+    gate.leave()
+    assert (ended, deepest) == (5000, 1)
+    assert gate.enter(lambda: None), "the place is free again"
+
+
+def test_signal_handlers_exception_while_a_call_is_admitted_holds_up_nobody() -> None:
+    gate = Gate(1)
+    gate.enter(lambda: None)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    admitted: list[str] = []
+    gate.enter(interrupted)
+    gate.enter(lambda: admitted.append("next"))
+    with pytest.raises(KeyboardInterrupt):
+        gate.leave()
+    gate.leave()
+    assert admitted == ["next"]
