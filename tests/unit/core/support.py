@@ -256,8 +256,10 @@ def kv(
     )
 
 
-def ranged(*kvs: kv_pb2.KeyValue, revision: int = 10, cluster: int = 1) -> rpc_pb2.RangeResponse:
-    return rpc_pb2.RangeResponse(header=header(revision, cluster=cluster), kvs=kvs)
+def ranged(
+    *kvs: kv_pb2.KeyValue, revision: int = 10, cluster: int = 1, more: bool = False
+) -> rpc_pb2.RangeResponse:
+    return rpc_pb2.RangeResponse(header=header(revision, cluster=cluster), kvs=kvs, more=more)
 
 
 def txn(

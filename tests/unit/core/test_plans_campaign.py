@@ -63,6 +63,7 @@ TTL = 15
 VALUE = b"host-1"
 TOKEN = 20
 BEFORE = kv(b"jobs/1", 10, lease=1)
+NEWER = (kv(b"jobs/8", 98, lease=8), kv(b"jobs/7", 97, lease=7))
 NOT_LEADER = Failure("UNKNOWN", "election: not leader")
 COMPACTED = Failure("UNKNOWN", "etcdserver: mvcc: required revision has been compacted")
 
@@ -150,19 +151,13 @@ class Campaigning:
         revision: int = 30,
         cluster: int = 1,
     ) -> None:
-        """The queue is read: with the token known by one transaction, else by up to two."""
-        mine, others = [own] if own else [], [before] if before else []
+        """The queue is read: by one Range, for nobody has joined after us."""
         request = self.script.expect(Invoke).request
-        assert isinstance(request, rpc_pb2.TxnRequest)
-        assert request.success[0].request_range == standing.one(self.key)
-        if not request.success[1].request_range.max_create_revision:
-            head = others or mine
-            answer = txn(mine, head, revision=revision, cluster=cluster)
-            self.script.invoke(Method.TXN, answer)
-            if not own or not before:
-                return
-        answer = txn(mine, others, revision=revision, cluster=cluster)
-        self.script.invoke(Method.TXN, answer)
+        assert isinstance(request, rpc_pb2.RangeRequest)
+        up_to = request.max_create_revision
+        assert request == standing.newest(NAME, up_to=up_to)
+        kvs = [key for key in (own, before) if key]
+        self.script.invoke(Method.RANGE, ranged(*kvs, revision=revision, cluster=cluster))
 
     def wait(self) -> Campaigning:
         """Up to a candidate that waits behind another, seen and watched."""
@@ -332,21 +327,53 @@ def test_key_that_was_put_anew_under_the_same_name_is_not_the_one_that_waits() -
 
 
 def test_key_that_was_put_anew_in_between_two_reads_of_the_queue_is_not_first() -> None:
-    """The second read looked before the old place."""
+    """The last read looked at the old place."""
     c = Campaigning(via="service").start()
     c.script.receive()
-    c.script.invoke(Method.TXN, txn([c.own()], [BEFORE]))
-    c.script.invoke(Method.TXN, txn([c.own(TOKEN + 5)], []))
+    c.script.invoke(Method.RANGE, ranged(*NEWER, more=True))
+    c.script.invoke(Method.RANGE, ranged(c.own()))
+    c.script.invoke(Method.RANGE, ranged(BEFORE))
     c.answer()
     c.read(c.own(TOKEN + 5), BEFORE)
     assert c.script.watch() == {c.key, BEFORE.key}
 
 
+def test_place_is_found_however_many_have_joined_since() -> None:
+    for newer in (ranged(*NEWER, more=True), ranged(NEWER[0], more=True)):
+        c = Campaigning().start()
+        c.script.receive()
+        c.script.invoke(Method.RANGE, newer)
+        asked = c.script.invoke(Method.RANGE, ranged(c.own())).request
+        assert asked == standing.one(c.key)
+        asked = c.script.invoke(Method.RANGE, ranged(c.own(), BEFORE)).request
+        assert asked == standing.newest(NAME, up_to=TOKEN)
+        assert c.script.watch() == {c.key, BEFORE.key}
+
+
+def test_key_that_is_not_among_the_few_there_are_does_not_stand() -> None:
+    c = Campaigning().start()
+    c.script.receive()
+    c.script.invoke(Method.RANGE, ranged(*NEWER))
+    assert not c.candidate.stood
+    c.script.receive()
+    c.script.invoke(Method.RANGE, ranged(*NEWER, more=True))
+    c.script.invoke(Method.RANGE, ranged())
+    assert not c.candidate.stood
+
+
+def test_first_of_two_is_found_behind_the_one_who_has_joined_since() -> None:
+    c = Campaigning().start()
+    c.answer()
+    c.script.invoke(Method.RANGE, ranged(NEWER[0], c.own()))
+    c.won()
+
+
 def test_key_that_vanished_in_between_two_reads_of_the_queue_is_not_seen() -> None:
     c = Campaigning().start()
     c.script.receive()
-    c.script.invoke(Method.TXN, txn([c.own()], [BEFORE]))
-    c.script.invoke(Method.TXN, txn([], [BEFORE]))
+    c.script.invoke(Method.RANGE, ranged(*NEWER, more=True))
+    c.script.invoke(Method.RANGE, ranged(c.own()))
+    c.script.invoke(Method.RANGE, ranged(BEFORE))
     assert not c.candidate.stood
     c.script.expect(Receive)
 
@@ -929,7 +956,7 @@ def test_queue_alone_is_waited_in_through_an_outage_that_the_lease_survives() ->
     c.script.receive(WatchBroken(BEFORE.key))
     c.lease.renewed(sent_at=c.clock(), ttl=TTL)
     for _ in range(5):
-        c.script.silent(Method.TXN)
+        c.script.silent(Method.RANGE)
     c.read(c.own(), revision=60)
     c.won()
 
@@ -1030,7 +1057,7 @@ def test_key_that_stands_waits_through_an_outage_that_the_lease_survives() -> No
         c.lease.renewed(sent_at=c.clock(), ttl=TTL)
         for _ in range(5):
             # Not one answer, for longer than the connection's timeout.
-            c.script.silent(Method.TXN)
+            c.script.silent(Method.RANGE)
         c.lease.renewed(sent_at=c.clock(), ttl=TTL)
         c.read(c.own(), BEFORE)
         c.script.watch()
@@ -1048,7 +1075,7 @@ def test_read_that_failed_for_too_long_is_given_up_and_the_wait_goes_on() -> Non
     while isinstance(c.script.effect, (Invoke, Sleep)):
         # Renewed in the background, on another connection.
         c.lease.renewed(sent_at=c.clock(), ttl=TTL)
-        c.suffer() if isinstance(c.script.effect, Sleep) else c.script.silent(Method.TXN)
+        c.suffer() if isinstance(c.script.effect, Sleep) else c.script.silent(Method.RANGE)
     assert c.clock() == pytest.approx(deadline, abs=0.1)
     assert c.script.expect(Receive).seconds <= TTL / 3
     c.script.receive()
@@ -1332,13 +1359,14 @@ LONG_WAY: tuple[Step, ...] = (
     Campaigning.grant,
     Campaigning.open,
     lambda c: c.script.receive(),
-    lambda c: c.script.invoke(Method.TXN, txn([c.own()], [BEFORE])),
-    lambda c: c.script.invoke(Method.TXN, txn([c.own()], [BEFORE])),
+    lambda c: c.script.invoke(Method.RANGE, ranged(*NEWER, more=True)),
+    lambda c: c.script.invoke(Method.RANGE, ranged(c.own())),
+    lambda c: c.script.invoke(Method.RANGE, ranged(c.own(), BEFORE)),
     lambda c: c.script.watch(),
     Campaigning.incumbent_leaves,
-    lambda c: c.script.invoke(Method.TXN, REFUSED_CONNECTION),
+    lambda c: c.script.invoke(Method.RANGE, REFUSED_CONNECTION),
     lambda c: c.script.sleep(),
-    lambda c: c.script.invoke(Method.TXN, txn([c.own()], [])),
+    lambda c: c.script.invoke(Method.RANGE, ranged(c.own())),
     lambda c: c.script.receive(),  # ... and the Election service hangs
     lambda c: c.script.shut(),
     lambda c: c.script.watch(),

@@ -58,10 +58,11 @@ def test_queue_is_read_in_its_order_and_linearizably() -> None:
 
 
 def test_one_just_before_is_the_newest_of_those_that_are_older() -> None:
-    request = standing.queue(NAME, limit=1, below=20, newest_first=True, keys_only=True)
-    assert request.max_create_revision == 19
+    """Of the two newest that are no newer than ours, the first is ours."""
+    request = standing.newest(NAME, up_to=20)
+    assert request.max_create_revision == 20
     assert request.sort_order == rpc_pb2.RangeRequest.DESCEND
-    assert request.limit == 1
+    assert request.limit == 2
     assert request.keys_only
 
 
@@ -73,7 +74,7 @@ def test_joining_writes_only_where_no_key_stands_and_reads_the_place() -> None:
     assert compare.result == rpc_pb2.Compare.EQUAL
     put, newest = request.success
     assert put.request_put == rpc_pb2.PutRequest(key=KEY, value=b"me", lease=0xABC)
-    assert newest.request_range == standing.queue(NAME, limit=2, newest_first=True)
+    assert newest.request_range == standing.newest(NAME)
     (own,) = request.failure
     assert own.request_range == standing.one(KEY)
 
@@ -85,14 +86,6 @@ def test_reads_of_one_transaction_are_told_apart() -> None:
     assert standing.found(response, 1) == []
     assert standing.found(response, 2) == [second, first]
     assert standing.found(response, 3) == []
-
-
-def test_reading_writes_nothing() -> None:
-    request = standing.reading(standing.one(KEY), standing.queue(NAME))
-    assert not request.compare
-    assert not request.failure
-    assert [op.WhichOneof("request") for op in request.success] == ["request_range"] * 2
-    assert request.success[0].request_range.key == KEY
 
 
 def test_entry_of_the_queue_is_shown_to_users_as_etcd_stored_it() -> None:

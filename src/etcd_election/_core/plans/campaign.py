@@ -401,7 +401,7 @@ def _won(
         name=candidate.name,
         key=candidacy.key,
         token=own.create_revision,
-        value=own.value,
+        value=candidate.value,
         mod_revision=own.mod_revision,
         lease=lease,
     )

@@ -9,7 +9,7 @@ from .. import status
 from ..effects import Plan
 from ..link import Link
 from ..method import Method
-from ..standing import Standing, as_leader, found, is_candidate_key, one, queue, reading
+from ..standing import Standing, as_leader, is_candidate_key, newest, one, queue
 from ..status import Meaning
 from .call import Refusal, ask, call
 
@@ -60,24 +60,31 @@ def candidates(link: Link, name: bytes, *, deadline: float) -> Plan[list[Leader]
 def read_standing(
     link: Link, name: bytes, key: bytes, token: int | None, *, deadline: float
 ) -> Plan[Standing]:
-    """Reads a candidate's place: one transaction if its token is known, else up to two."""
+    """Reads a candidate's place: one Range if its token is known, else up to three.
+
+    Who has just joined is mostly the newest of all, and one Range does here, too.
+    """
     if token is None:
-        head = queue(name, limit=1)
         answer = yield from call(
-            link, "read the queue", Method.TXN, reading(one(key), head), deadline=deadline
+            link, "read the queue", Method.RANGE, newest(name), deadline=deadline
         )
-        own = found(answer.message, 0)
-        first = found(answer.message, 1)
-        revision = answer.message.header.revision
-        if not own or (first and first[0].key == key):
-            return Standing(own[0] if own else None, None, revision)
-        token = own[0].create_revision
-    just_before = queue(name, limit=1, below=token, newest_first=True, keys_only=True)
+        response: rpc_pb2.RangeResponse = answer.message
+        kvs = list(response.kvs)
+        if kvs and kvs[0].key == key:
+            return Standing(kvs[0], kvs[1] if len(kvs) > 1 else None, response.header.revision)
+        if not response.more:
+            own = kvs[1] if len(kvs) > 1 and kvs[1].key == key else None
+            return Standing(own, None, response.header.revision)
+        answer = yield from call(link, "read the queue", Method.RANGE, one(key), deadline=deadline)
+        response = answer.message
+        if not response.kvs:
+            return Standing(None, None, response.header.revision)
+        token = response.kvs[0].create_revision
     answer = yield from call(
-        link, "read the queue", Method.TXN, reading(one(key), just_before), deadline=deadline
+        link, "read the queue", Method.RANGE, newest(name, up_to=token), deadline=deadline
     )
-    own, before = found(answer.message, 0), found(answer.message, 1)
-    revision = answer.message.header.revision
-    if not own or own[0].create_revision != token:
-        return Standing(None, None, revision)
-    return Standing(own[0], before[0] if before else None, revision)
+    response = answer.message
+    kvs = list(response.kvs)
+    if not kvs or kvs[0].key != key or kvs[0].create_revision != token:
+        return Standing(None, None, response.header.revision)
+    return Standing(kvs[0], kvs[1] if len(kvs) > 1 else None, response.header.revision)
