@@ -82,6 +82,7 @@ def server(etcd_binary: str) -> Iterator[EtcdServer]:
     """An etcd shared by the tests of this process. Not to be stopped, paused or cut."""
     with EtcdServer(etcd_binary) as started:
         yield started
+        assert started.running, f"the shared etcd has ended by itself:\n{started.log()[-5000:]}"
 
 
 @pytest.fixture
