@@ -21,6 +21,7 @@ class Runner(Protocol[K]):
 
     def start(self, plan: Plan[object]) -> K:
         """Starts a plan."""
+        ...
 
     def tell(self, task: K, fact: Fact) -> None:
         """Puts a fact into a plan's inbox; on any thread."""

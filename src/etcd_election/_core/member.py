@@ -51,6 +51,7 @@ class Face(Protocol):
     @property
     def held(self) -> bool:
         """True while this is leadership."""
+        ...
 
 
 L = TypeVar("L", bound=Face)

@@ -30,15 +30,19 @@ class Carrier(Protocol):
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys, empty at first; what becomes of them is told later."""
+        ...
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call; ``done`` is called later, unless the call is cancelled before."""
+        ...
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
+        ...
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call; what comes of it is told later."""
+        ...
 
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""

@@ -40,6 +40,7 @@ class Begin(Protocol):
         done: Callback,
     ) -> Cancel:
         """The call."""
+        ...
 
 
 class Calls:
