@@ -13,7 +13,7 @@ from .conftest import PATIENCE
 
 
 def test_an_etcd_that_asks_who_it_is_says_so_to_users(front: Front, own_server: EtcdServer) -> None:
-    """There are no users in the library yet: the error must not look like an outage."""
+    """Without a user: the error must not look like an outage."""
     ask_for_users(own_server)
     with pytest.raises(AuthenticationFailed), front.Etcd(own_server.endpoint):
         pass
