@@ -334,3 +334,17 @@ def test_candidates_are_told_in_the_order_of_the_queue(
     assert told[0] == clients[1].leader()
     for client in clients[1:]:
         eventually(client.cancel_campaign, PATIENCE)
+
+
+def test_a_campaign_that_never_had_its_turn_takes_nothing_from_the_one_before(
+    make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
+) -> None:
+    leader, waiter = make_client(), make_client()
+    leader.campaign("leader")
+    first = background(waiter.campaign, "first")
+    queue = queue_of(raw, election_name, 2)
+    with pytest.raises(CampaignTimeout):
+        waiter.campaign("second", timeout=0.2)
+    assert raw.candidates(election_name) == queue
+    leader.resign()
+    assert first.result(PATIENCE).value == b"first"

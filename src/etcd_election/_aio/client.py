@@ -113,10 +113,10 @@ class ElectionClient(ClientView[Leadership]):
         except (errors.Unavailable, GeneratorExit):
             # Etcd does not answer: the background goes on trying, nobody needs to wait for it. Or
             # the event loop is gone, and nobody can.
-            self._member.abandon(own)
+            self._member.abandon(own, ticket)
             raise
         except BaseException:
-            lease = self._member.abandon(own)
+            lease = self._member.abandon(own, ticket)
             if lease is not None:
                 clean_up = CleanUp()
                 await clean_up.settled(machinery.background.retiring(lease).done, timing.CLEANUP)

@@ -61,20 +61,24 @@ class Line:
         """True while a campaign has or awaits its turn."""
         return any(ticket.campaigns for ticket in self._tickets)
 
+    def has_turn(self, ticket: Ticket) -> bool:
+        """True while nobody stands before it."""
+        return self._tickets[:1] == (ticket,)
+
     def enter(self, ticket: Ticket) -> bool:
         """Takes a place at the end; False if the line is closed."""
         with self._lock:
             if self._closed:
                 return False
             self._tickets = (*self._tickets, ticket)
-            if self._tickets[0] is ticket:
+            if self.has_turn(ticket):
                 ticket.tell(Word.TURN)
             return True
 
     def leave(self, ticket: Ticket) -> None:
         """The call is over, if it ever entered; the next one has its turn."""
         with self._lock:
-            had_turn = self._tickets[:1] == (ticket,)
+            had_turn = self.has_turn(ticket)
             self._tickets = tuple(other for other in self._tickets if other is not ticket)
             if had_turn and self._tickets:
                 self._tickets[0].tell(Word.TURN)

@@ -151,8 +151,11 @@ class Member(Generic[L]):
         state.lease.tainted = not candidate.clean
         return leadership
 
-    def abandon(self, session: Session) -> LeaseClock | None:
+    def abandon(self, session: Session, ticket: Ticket) -> LeaseClock | None:
         """A campaign ended without a leadership; returns the lease that is revoked for it."""
+        if not self.line.has_turn(ticket):
+            # It only stood in line: the lease may be that of the campaign before it.
+            return None
         lease = session.lease
         leadership = self.leadership
         if leadership is not None and leadership._state.lease is lease:

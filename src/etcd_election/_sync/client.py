@@ -116,10 +116,10 @@ class ElectionClient(ClientView[Leadership]):
             )
         except errors.Unavailable:
             # Etcd does not answer: the background goes on trying, nobody needs to wait for it.
-            self._member.abandon(own)
+            self._member.abandon(own, ticket)
             raise
         except BaseException:
-            lease = self._member.abandon(own)
+            lease = self._member.abandon(own, ticket)
             if lease is not None:
                 machinery.background.retiring(lease).done.wait(timing.CLEANUP)
             raise
