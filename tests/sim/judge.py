@@ -1,0 +1,130 @@
+"""The invariants.
+
+Whether a leadership is believed in is computed from its deadline and its client's clock, without
+asking it: to be asked would latch the answer. It begins when it is handed out and ends once, so two
+overlap exactly if one stands when another is handed out. That it never comes back is looked at
+whenever a keepalive is answered; that its key stands, whenever a key is deleted.
+
+Counted apart: what follows from an administrator's removal of the key or lease while the holder
+cannot hear of it. It is bounded by the ttl.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_election import errors
+from etcd_election._core.leadership import LeadershipState
+
+from .store import Kv
+from .world import World
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+    from .process import Process
+
+ADMINISTRATOR = "an administrator"
+
+_DOCUMENTED = (
+    errors.SessionExpired,
+    errors.CampaignTimeout,
+    errors.CampaignCancelled,
+    errors.ClientClosed,
+    errors.Unavailable,
+)
+
+
+class Holder:
+    """A leadership that was handed out."""
+
+    def __init__(self, process: Process, state: LeadershipState) -> None:
+        self.process = process
+        self.state = state
+        self.removed_at: float | None = None
+        self.counted = False
+
+    @property
+    def believes(self) -> bool:
+        """As ``held`` would answer now, in true time; a frozen process would answer so, too."""
+        state, lease = self.state, self.state.lease
+        if not self.process.alive or state._ended or lease._ended:
+            return False
+        return self.process.clock() < lease._deadline
+
+
+class Judge:
+    """Sees everything."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cluster: Cluster | None = None
+        self.holders: list[Holder] = []
+        self.token = 0
+        self._causes: dict[int, str] = {}
+
+    def handed_out(self, process: Process, state: LeadershipState) -> None:
+        """A campaign returned a leadership."""
+        world = self.world
+        world.counts["leaderships"] += 1
+        world.say("%s  LEADS with token %d", process.name, state.token)
+        if state.token <= self.token:
+            world.violated(f"{process.name} got token {state.token} after {self.token}")
+        self.token = max(self.token, state.token)
+        new = Holder(process, state)
+        for other in self.holders:
+            if other.believes:
+                self._two(other, new)
+        self.holders = [holder for holder in self.holders if holder.believes]
+        self.holders.append(new)
+        assert self.cluster is not None
+        kv = self.cluster.store.keys.get(state.key)
+        if new.believes and (kv is None or kv.create_revision != state.token):
+            self._without_key(new, self._causes.get(state.token, "never put"))
+
+    def _two(self, other: Holder, new: Holder) -> None:
+        if other.removed_at is None:
+            self.world.violated(f"two holders: {other.process.name} and {new.process.name}")
+        elif not other.counted:
+            other.counted = True
+            self.world.counts["apart: two, after an administrator removed the key"] += 1
+
+    def deleted(self, kv: Kv, cause: str) -> None:
+        """A key was deleted."""
+        self._causes[kv.create_revision] = cause
+        for holder in self.holders:
+            state = holder.state
+            if state.token == kv.create_revision and state.key == kv.key and holder.believes:
+                self._without_key(holder, cause)
+
+    def _without_key(self, holder: Holder, cause: str) -> None:
+        if ADMINISTRATOR not in cause:
+            self.world.violated(f"{holder.process.name} believes without a key: {cause}")
+            return
+        holder.removed_at = self.world.now
+        self.world.counts["apart: the key of a holder was removed"] += 1
+        ttl = holder.state.lease.ttl
+        # Renewed just after the removal, and cut off before the next beat.
+        self.world.after(ttl + ttl / 3 + 1.0, self._told, holder)
+
+    def _told(self, holder: Holder) -> None:
+        if holder.believes:
+            self.world.violated(f"{holder.process.name} still believes, long after the key was removed")
+
+    def not_held(self, process: Process) -> list[Holder]:
+        return [h for h in self.holders if h.process is process and not h.believes]
+
+    def still_not_held(self, lost: list[Holder]) -> None:
+        for holder in lost:
+            if holder.believes:
+                self.world.violated(f"{holder.process.name}: a lost leadership is held again")
+
+    def campaign_raised(self, process: Process, error: Exception) -> None:
+        """A campaign ended with this."""
+        name = type(error).__name__
+        self.world.counts[f"outcome: {name}"] += 1
+        if not isinstance(error, _DOCUMENTED):
+            self.world.violated(f"{process.name}: the campaign raised {error!r}")
+
+    def failed(self, process: str, kind: str, error: Exception) -> None:
+        """A plan in the background raised."""
+        self.world.violated(f"{process}: {kind} ended with {error!r}")

@@ -1,0 +1,141 @@
+"""One run: clients, faults for twenty ttls, then everything heals and must come to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from . import faults
+from .cluster import Cluster
+from .judge import Judge
+from .process import Process
+from .user import User
+from .world import World
+
+_TTLS = 20
+
+
+@dataclass
+class Result:
+    """What came of a run."""
+
+    seed: int
+    violations: list[str]
+    counts: Counter[str]
+    seconds: float
+    trace: list[str]
+
+
+class Schedule:
+    """One run under way."""
+
+    def __init__(self, seed: int, *, trace: bool = False) -> None:
+        self.world = world = World(seed, trace=trace)
+        self.judge = Judge(world)
+        self.ttl = world.rng.choice((2, 2, 3, 4))
+        size = 1 if world.chance(0.1) else 3
+        self.cluster = Cluster(world, size, auth=world.chance(0.25), deleted=self.judge.deleted)
+        self.judge.cluster = self.cluster
+        self._latency = world.rng.choice((0.0002, 0.001, 0.01))
+        self._processes: list[Process] = []
+        self._ends: list[Callable[[], None]] = []
+        count = world.rng.choice((3, 3, 3, 4))
+        self.users = [self._join() for _ in range(count)]
+
+    def _join(self) -> User:
+        via = "kv" if self.world.chance(0.3) else "service"
+        return User(self._process, ttl=self.ttl, via=via)
+
+    def _process(self) -> Process:
+        world = self.world
+        rate = world.rng.choice((0.9, 1.1, world.between(0.9, 1.1)))
+        name = f"client{len(self._processes)}"
+        process = Process(name, self.cluster, self.judge, rate=rate, latency=self._latency)
+        self._processes.append(process)
+        return process
+
+    def ends(self, delay: float, call: Callable[[], None]) -> None:
+        """A fault ends so much later, or when everything heals."""
+        self._ends.append(call)
+        self.world.after(delay, call)
+
+    def run(self) -> None:
+        """All of it."""
+        world, span = self.world, _TTLS * self.ttl
+        for fault in faults.draw(self, 8 + int(world.random() * 6)):
+            world.after(world.between(0.02, 0.98) * span, self._fault, fault)
+        world.run(span)
+        if world.violations:
+            return
+        self._heal()
+        self._all_elected()
+        if not world.violations:
+            self._nothing_left()
+
+    def _fault(self, fault: faults.Fault) -> None:
+        self.world.counts[f"fault: {fault.__name__}"] += 1
+        self.world.say("FAULT   %s", fault.__name__)
+        fault(self)
+
+    def _heal(self) -> None:
+        world, cluster = self.world, self.cluster
+        world.say("HEAL")
+        for end in self._ends:
+            end()
+        for member in cluster.members:
+            member.isolated = False
+            if not member.up:
+                cluster.restart(member)
+        cluster.review()
+        for user in self.users:
+            user.hurry()
+
+    def _all_elected(self) -> None:
+        """Every client that lives is elected, one after the other."""
+        world, users = self.world, self.users
+        bound = world.now + 4 * self.ttl + 15.0 + 4.0 * len(users)
+        if not world.run(bound, lambda: all([user.done for user in users])) and (
+            not world.violations
+        ):
+            stuck = [user.process.name for user in users if not user.done]
+            world.violated(f"not elected in the end: {', '.join(stuck)}")
+
+    def _nothing_left(self) -> None:
+        """After all have closed, no key and no lease stays."""
+        world, store = self.world, self.cluster.store
+        for user in self.users:
+            user.end()
+        bound = world.now + self.ttl + 3.0
+        world.run(bound, lambda: not store.leases and not store.keys)
+        if world.violations:
+            return
+        if store.leases or store.keys:
+            leases = [f"{number:x}" for number in store.leases]
+            world.violated(f"left behind: {sorted(store.keys)}, leases {leases}")
+            return
+        world.run(world.now + 3.0, lambda: all([user.closed for user in self.users]))
+        if not world.violations and not all(user.closed for user in self.users):
+            world.violated("a close() did not come to its end")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The core's warnings are of no interest here."""
+    logger = logging.getLogger("etcd_election")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def run(seed: int, *, trace: bool = False) -> Result:
+    """Runs one schedule."""
+    with quiet():
+        schedule = Schedule(seed, trace=trace)
+        schedule.run()
+    world = schedule.world
+    return Result(seed, world.violations, world.counts, world.now, world.trace or [])

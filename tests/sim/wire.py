@@ -1,0 +1,258 @@
+"""Between one client process and the members: calls on links that delay, lose and park.
+
+A request that is sent into a cut is often delivered when the cut heals, long after the client gave
+up; so is the answer to a long call. An answer to a short call that meets a cut, or is late, is lost
+to the client, though carried out. A "stale" link has lost what was connected before and serves what
+connects anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from etcd_election._core.effects import Ended, Fact, Failure, Invoke, Observed, Open, Reply
+from etcd_election._core.method import Method
+
+from .cluster import BROKEN, UNREACHED, Cluster, Member
+from .election import serve
+from .world import World
+
+if TYPE_CHECKING:
+    from .election import Handler
+    from .process import Process
+
+SILENCE = Failure("DEADLINE_EXCEEDED", "Deadline Exceeded")
+
+
+class Path:
+    """The link from one process to one member."""
+
+    def __init__(self, world: World, latency: float) -> None:
+        self._world = world
+        self._latency = latency
+        self.requests_cut = False
+        self.answers_cut = False
+        self.slow = 0.0
+        self.loss = 0.0
+        self.stale = -1
+        self.parked: list[Callable[[], None]] = []
+        self.parked_answers: list[Callable[[], None]] = []
+        self.cuts = 0
+
+    def delay(self) -> float:
+        return (self._latency + self.slow) * (0.5 + self._world.random())
+
+    def cut(self, *, requests: bool = True, answers: bool = True) -> None:
+        self.requests_cut = self.requests_cut or requests
+        self.answers_cut = self.answers_cut or answers
+        self.cuts += 1
+
+    def heal(self) -> None:
+        """What was on its way arrives now; a good part of it."""
+        self.requests_cut = self.answers_cut = False
+        self.slow = self.loss = 0.0
+        self.cuts += 1
+        parked, self.parked = self.parked, []
+        answers, self.parked_answers = self.parked_answers, []
+        for deliver in answers:
+            deliver()
+        for arrive in parked:
+            self._world.after(self.delay(), arrive)
+
+    def answered(self, deliver: Callable[[], None]) -> None:
+        """The answer of a long call: it waits for the end of a cut."""
+        if self.answers_cut:
+            self.parked_answers.append(deliver)
+        else:
+            deliver()
+
+
+class Call:
+    """One unary call: over for the client when it was delivered, timed out or given up."""
+
+    __slots__ = ("_done", "_wire", "age", "deadline", "member", "method", "over", "request", "token")
+
+    def __init__(self, wire: Wire, effect: Invoke, done: Callable[[Reply], None]) -> None:
+        self._wire = wire
+        self._done = done
+        self.member = effect.endpoint
+        self.method = effect.method
+        self.request: Any = effect.request
+        self.token = effect.metadata[1][1] if len(effect.metadata) > 1 else None
+        self.age = wire.process.link.ages[effect.endpoint]
+        self.deadline = wire.world.now + effect.timeout / wire.process.rate
+        self.over = False
+
+    @property
+    def owner(self) -> str:
+        return self._wire.process.name
+
+    def send(self) -> None:
+        wire = self._wire
+        path, world = wire.paths[self.member], wire.world
+        if self.age <= path.stale:
+            self.hang()
+        elif path.requests_cut:
+            self.hang()
+            if world.chance(0.5):
+                path.parked.append(self._land)
+        else:
+            world.after(path.delay(), wire.cluster.arrived, self)
+
+    def _land(self) -> None:
+        if self.over:
+            self._wire.world.counts["hazard: request lands after it was given up"] += 1
+        self._wire.cluster.arrived(self)
+
+    def answer(self, reply: Any) -> None:
+        """The member's word; whether it is heard is another question."""
+        wire = self._wire
+        path, world = wire.paths[self.member], wire.world
+        if self.over:
+            return
+        if path.answers_cut or self.age <= path.stale or (path.loss and world.chance(path.loss)):
+            world.counts["hazard: answer lost"] += 1
+            self.hang()
+            return
+        delay = path.delay()
+        if world.now + delay >= self.deadline:
+            world.counts["hazard: answer late"] += 1
+            self.hang()
+        else:
+            world.after(delay, self._deliver, reply)
+
+    def hang(self) -> None:
+        """Nothing is heard before the time is up, unless an answer still comes."""
+        world = self._wire.world
+        world.after(max(0.0, self.deadline - world.now), self._deliver, SILENCE)
+
+    def _deliver(self, reply: Any) -> None:
+        if self.over:
+            return
+        if reply is not SILENCE and self._wire.paths[self.member].answers_cut:
+            self.hang()
+            return
+        self.over = True
+        self._wire.process.run(self._hand_over, reply)
+
+    def _hand_over(self, reply: Any) -> None:
+        if self.method is Method.KEEPALIVE:
+            self._wire.process.keepalive_answered(self._done, reply)
+        else:
+            self._done(reply)
+
+    def cancel(self) -> None:
+        self.over = True
+
+
+class Wait:
+    """One long call, Campaign or Observe. Its connection is never changed."""
+
+    def __init__(self, wire: Wire, effect: Open, tell: Callable[[Fact], None]) -> None:
+        self._wire = wire
+        self._tell = tell
+        self._last_at = 0.0
+        self.method = effect.method
+        self.member = wire.cluster.members[effect.endpoint]
+        self.request: Any = effect.request
+        self.token = effect.metadata[1][1] if len(effect.metadata) > 1 else None
+        self.over = False
+        self.handler: Handler | None = None
+        self.path = wire.paths[effect.endpoint]
+        self.dead = self.path.stale >= 0
+        wire.waits[self] = None
+
+    @property
+    def owner(self) -> str:
+        return self._wire.process.name
+
+    def send(self) -> None:
+        if self.dead:
+            return
+        if self.path.requests_cut:
+            self.path.parked.append(self._arrived)
+        else:
+            self._wire.world.after(self.path.delay(), self._arrived)
+
+    def _arrived(self) -> None:
+        if not self.member.up:
+            self.answer(UNREACHED)
+        else:
+            serve(self._wire.cluster, self)
+
+    def answer(self, reply: Any) -> None:
+        """The end of the call, as the member says."""
+        self._send(Ended(reply))
+
+    def observed(self, response: Any) -> None:
+        self._send(Observed(response))
+
+    def _send(self, fact: Fact) -> None:
+        if self.over or self.dead or self.path.stale >= 0:
+            return
+        world = self._wire.world
+        self._last_at = max(world.now + self.path.delay(), self._last_at)
+        world.after(self._last_at - world.now, self.path.answered, lambda: self._deliver(fact))
+
+    def _deliver(self, fact: Fact) -> None:
+        if self.over:
+            return
+        if isinstance(fact, Ended):
+            self.over = True
+            self._wire.waits.pop(self, None)
+        self._wire.process.run(self._tell, fact)
+
+    def cancel(self) -> None:
+        """The client gives the call up; the member hears of it if it can."""
+        if self.over:
+            return
+        self.over = True
+        self._wire.waits.pop(self, None)
+        if self.dead or self.path.stale >= 0:
+            return
+        if self.path.requests_cut:
+            self.path.parked.append(self._gone)
+        else:
+            self._wire.world.after(self.path.delay(), self._gone)
+
+    def reset(self) -> None:
+        """The connection breaks, and both sides see it."""
+        self._send(Ended(BROKEN))
+        self._gone()
+
+    def _gone(self) -> None:
+        if self.handler is not None:
+            self.handler.gone()
+
+
+class Wire:
+    """All calls of one process."""
+
+    def __init__(self, process: Process, cluster: Cluster, latency: float) -> None:
+        self.process = process
+        self.world = process.world
+        self.cluster = cluster
+        self.paths = [Path(self.world, latency) for _ in cluster.members]
+        self.waits: dict[Wait, None] = {}
+
+    def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Callable[[], None]:
+        call = Call(self, effect, done)
+        call.send()
+        return call.cancel
+
+    def open(self, effect: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
+        wait = Wait(self, effect, tell)
+        wait.send()
+        return wait.cancel
+
+    def reset(self, member: Member) -> None:
+        """All connections to a member break."""
+        for wait in list(self.waits):
+            if wait.member is member:
+                wait.reset()
+
+    def close(self) -> None:
+        """The process is gone, and its connections with it."""
+        for wait in list(self.waits):
+            wait.cancel()
