@@ -1271,10 +1271,24 @@ def test_campaign_after_a_resigned_leadership_uses_its_lease_again() -> None:
     state = elected(c)
     c.script.close()
     state.end(LostReason.RESIGNED)
+    state.key_left = False
     c.begin()
     c.turn()
     c.open()
     assert c.lease is state.lease
+
+
+def test_campaign_while_a_resign_is_under_way_takes_another_lease() -> None:
+    c = Campaigning()
+    state = elected(c)
+    c.script.close()
+    state.end(LostReason.RESIGNED)
+    c.begin()
+    c.turn()
+    assert c.host.retired == [state.lease], "the Resign would remove the key of this campaign"
+    c.grant()
+    c.open()
+    assert c.lease is not state.lease
 
 
 def test_proclamation_of_unknown_outcome_is_an_error_and_the_leadership_stays() -> None:

@@ -88,7 +88,7 @@ def campaign(
             candidate.check_time()
             if not candidate.patient:
                 yield from _look_first(candidate)
-            lease, fresh = yield from _lease(candidate)
+            lease, fresh = yield from _lease(candidate, state)
             try:
                 return (yield from _compete(candidate, lease, fresh))
             except _CandidacyOver as over:
@@ -120,8 +120,11 @@ def _look_first(candidate: Candidate) -> Plan[None]:
         raise candidate.timed_out()
 
 
-def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
-    """A lease to campaign with: (lease, whether it was granted just now)."""
+def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[LeaseClock, bool]]:
+    """A lease to campaign with: (lease, whether it was granted just now).
+
+    One whose last leadership is still being resigned is left: that Resign would remove the new key.
+    """
     link, own = candidate.link, candidate.session
     if own.resume is not None:
         lease = link.new_lease(own.resume)
@@ -136,7 +139,8 @@ def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
             )
         own.adopt(lease)
         return lease, True
-    if own.lease is not None and own.lease.alive and not own.lease.tainted:
+    resigning = last is not None and last.lease is own.lease and last.key_left
+    if own.lease is not None and own.lease.alive and not (own.lease.tainted or resigning):
         if own.lease.remaining() > own.lease.ttl / 2:
             return own.lease, False
         if (yield from session.renew(link, own.lease, deadline=candidate.deadline())):
