@@ -960,6 +960,14 @@ def test_less_time_than_one_attempt_takes_says_nothing_about_etcd() -> None:
     c.script.raised(errors.CampaignTimeout)
 
 
+def test_hardly_any_time_left_when_the_turn_comes_says_nothing_about_etcd() -> None:
+    c = Campaigning(timeout=5.0)
+    c.script.receive(Word.TURN, after=4.99)
+    c.script.silent(Method.GRANT)
+    c.script.sleep()
+    c.script.raised(errors.CampaignTimeout)
+
+
 def test_time_for_an_attempt_and_no_answer_is_unavailable() -> None:
     c = Campaigning(timeout=0.3)
     c.turn()
