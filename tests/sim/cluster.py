@@ -79,6 +79,7 @@ class Cluster:
         self.late_keepalives = world.chance(0.3)
         self.tokens: set[str] = set()
         self.tokens_given = 0
+        self.disturbed_at = 0.0
         self._elections = 0
         self._pending: list[Callable[[], None]] = []
 
@@ -91,9 +92,14 @@ class Cluster:
         """True for a member in touch with a raft leader."""
         return self.leader is not None and self.healthy(member)
 
+    def well(self) -> bool:
+        """True if every member serves."""
+        return self.leader is not None and all(map(self.healthy, self.members))
+
     def review(self) -> None:
         """After every change of a member: is there still a raft leader, will there be one?"""
         world = self.world
+        self.disturbed_at = world.now
         if self.leader is not None:
             leader = self.members[self.leader]
             if self.healthy(leader) and self._quorum():
@@ -129,6 +135,7 @@ class Cluster:
     def become_leader(self, number: int) -> None:
         """A new term; all leases get their whole ttl, and an election timeout on top."""
         self.leader = number
+        self.disturbed_at = self.world.now
         self.store.term += 1
         self.world.counts["hazard: new raft leader extends leases"] += 1
         self.world.say("etcd    member %d is the raft leader, term %d", number, self.store.term)
@@ -302,7 +309,7 @@ class Cluster:
         if method is Method.KEEPALIVE:
             return self._keepalive(request.ID)
         if method is Method.GRANT:
-            store.grant(request.ID, request.TTL)
+            store.grant(request.ID, request.TTL, owner)
             return LeaseAnswer(store.header(), request.ID, request.TTL)
         if method is Method.REVOKE:
             if not store.revoke(request.ID, f"lease revoked by {owner}"):

@@ -123,16 +123,25 @@ def lossy(schedule: Schedule) -> None:
 
 
 def stale(schedule: Schedule) -> None:
-    """What is connected is dead without a word; new connections work."""
-    process, number = _user(schedule).process, _member(schedule).number
-    process.wire.paths[number].stale = process.link.ages[number]
+    """What is connected is dead without a word; new connections work. In the end it breaks."""
+    process, member = _user(schedule).process, _member(schedule)
+    path = process.wire.paths[member.number]
+    path.stale = process.link.ages[member.number]
     if process.hub.stream is not None:
         process.hub.stream.cut()
+
+    def breaks() -> None:
+        path.stale = -1
+        path.disturbed_at = schedule.world.now
+        process.wire.reset(member)
+
+    schedule.ends(_duration(schedule, 4.0), breaks)
 
 
 def reset(schedule: Schedule) -> None:
     """The connections of a client to a member break."""
     process, member = _user(schedule).process, _member(schedule)
+    process.wire.paths[member.number].disturbed_at = schedule.world.now
     process.wire.reset(member)
     if process.hub.stream is not None and process.hub.stream in member.streams:
         process.hub.stream.end()

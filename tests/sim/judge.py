@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR = "an administrator"
 
+_WELL = 4.0
+"""So long after the last fault everything is expected to go as it should."""
+_REACHED_WITHIN = 3.0
+"""So long after the last fault no campaign finds etcd unavailable."""
+_LEADS_WITHIN = 2.5
+"""The head of the queue leads so soon, or leaves the queue."""
+
 _DOCUMENTED = (
     errors.SessionExpired,
     errors.CampaignTimeout,
@@ -60,6 +67,9 @@ class Judge:
         self.cluster: Cluster | None = None
         self.holders: list[Holder] = []
         self.token = 0
+        self.processes: dict[str, Process] = {}
+        self._head = 0
+        self._head_since = 0.0
         self._causes: dict[int, str] = {}
 
     def handed_out(self, process: Process, state: LeadershipState) -> None:
@@ -70,6 +80,8 @@ class Judge:
         if state.token <= self.token:
             world.violated(f"{process.name} got token {state.token} after {self.token}")
         self.token = max(self.token, state.token)
+        if state.held and state.remaining() < state.lease.ttl / 3 - 0.001:
+            world.violated(f"{process.name} was elected with {state.remaining():.3f} s left")
         new = Holder(process, state)
         for other in self.holders:
             if other.believes:
@@ -103,12 +115,37 @@ class Judge:
         holder.removed_at = self.world.now
         self.world.counts["apart: the key of a holder was removed"] += 1
         ttl = holder.state.lease.ttl
+        assert self.cluster is not None
+        if holder.process.well_for() > _WELL:
+            # A watch that was refused for an old token leaves only the beat.
+            told = 0.5 + (ttl / 3 / holder.process.rate if self.cluster.auth else 0.0)
+            self.world.after(told, self._told_soon, holder)
         # Renewed just after the removal, and cut off before the next beat.
         self.world.after(ttl + ttl / 3 + 1.0, self._told, holder)
 
     def _told(self, holder: Holder) -> None:
         if holder.believes:
             self.world.violated(f"{holder.process.name} still believes, long after the key was removed")
+
+    def _told_soon(self, holder: Holder) -> None:
+        if holder.believes and holder.process.well_for() > _WELL:
+            self.world.violated(f"{holder.process.name} was not told that its key was removed")
+
+    def look(self) -> None:
+        """Every half second: does the head of the queue lead, if nothing keeps it from that?"""
+        world, cluster = self.world, self.cluster
+        assert cluster is not None
+        world.after(0.5, self.look)
+        head = cluster.store.first()
+        revision = head.create_revision if head else 0
+        if revision != self._head or any([holder.believes for holder in self.holders]):
+            self._head, self._head_since = revision, world.now
+        if head is None or world.now < self._head_since + _LEADS_WITHIN:
+            return
+        lease = cluster.store.leases.get(head.lease)
+        process = self.processes.get(lease.owner) if lease else None
+        if process is not None and process.well_for() > _WELL:
+            world.violated(f"the key of {process.name} is first, and nobody leads")
 
     def not_held(self, process: Process) -> list[Holder]:
         return [h for h in self.holders if h.process is process and not h.believes]
@@ -122,6 +159,8 @@ class Judge:
         """A campaign ended with this."""
         name = type(error).__name__
         self.world.counts[f"outcome: {name}"] += 1
+        if isinstance(error, errors.Unavailable) and process.well_for() > _REACHED_WITHIN:
+            self.world.violated(f"{process.name}: {error}, though etcd is well")
         if not isinstance(error, _DOCUMENTED):
             self.world.violated(f"{process.name}: the campaign raised {error!r}")
 

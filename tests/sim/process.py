@@ -72,6 +72,7 @@ class Process:
         self.rate = rate
         self.alive = True
         self.frozen = False
+        self.disturbed_at = 0.0
         self.tasks: dict[Task, None] = {}
         world, offset = self.world, self.world.between(0.0, 1000.0)
 
@@ -104,6 +105,18 @@ class Process:
         """Does it when what is at work now is done."""
         self.world.after(0.0, self.run, call, *args)
 
+    def well_for(self) -> float:
+        """How long it has been running, and in touch with members that all serve."""
+        cluster = self.wire.cluster
+        if self.frozen or not self.alive or not cluster.well():
+            return 0.0
+        since = max(self.disturbed_at, cluster.disturbed_at)
+        for path in self.wire.paths:
+            if not path.well():
+                return 0.0
+            since = max(since, path.disturbed_at)
+        return self.world.now - since
+
     def freeze(self) -> None:
         self.frozen = True
 
@@ -111,14 +124,15 @@ class Process:
         if not self.frozen:
             return
         self.frozen = False
+        self.disturbed_at = self.world.now
         waiting, self._deferred = self._deferred, []
         if self.world.chance(0.5):
             waiting.reverse()
         for call, args in waiting:
             self.run(call, *args)
 
-    def kill(self) -> None:
-        """No word of it leaves any more; its connections end."""
+    def stop(self) -> None:
+        """Its end, by itself or not: no word of it leaves any more, its connections end."""
         self.alive = self.frozen = False
         self._deferred.clear()
         self.wire.close()

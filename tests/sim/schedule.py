@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from . import faults
 from .cluster import Cluster
@@ -55,6 +56,7 @@ class Schedule:
         name = f"client{len(self._processes)}"
         process = Process(name, self.cluster, self.judge, rate=rate, latency=self._latency)
         self._processes.append(process)
+        self.judge.processes[name] = process
         return process
 
     def ends(self, delay: float, call: Callable[[], None]) -> None:
@@ -67,6 +69,7 @@ class Schedule:
         world, span = self.world, _TTLS * self.ttl
         for fault in faults.draw(self, 8 + int(world.random() * 6)):
             world.after(world.between(0.02, 0.98) * span, self._fault, fault)
+        self.judge.look()
         world.run(span)
         if world.violations:
             return
@@ -96,29 +99,28 @@ class Schedule:
     def _all_elected(self) -> None:
         """Every client that lives is elected, one after the other."""
         world, users = self.world, self.users
-        bound = world.now + 4 * self.ttl + 15.0 + 4.0 * len(users)
-        if not world.run(bound, lambda: all([user.done for user in users])) and (
-            not world.violations
-        ):
+        bound = 4 * self.ttl + 15.0 + 4.0 * len(users)
+        elected = world.run_until(lambda: all([user.done for user in users]), bound)
+        if not elected and not world.violations:
             stuck = [user.process.name for user in users if not user.done]
             world.violated(f"not elected in the end: {', '.join(stuck)}")
 
     def _nothing_left(self) -> None:
-        """After all have closed, no key and no lease stays."""
-        world, store = self.world, self.cluster.store
+        """After all have closed, no key and no lease of theirs stays, and soon none at all."""
+        store = self.cluster.store
+        names = {user.process.name for user in self.users}
         for user in self.users:
             user.end()
-        bound = world.now + self.ttl + 3.0
-        world.run(bound, lambda: not store.leases and not store.keys)
-        if world.violations:
-            return
-        if store.leases or store.keys:
-            leases = [f"{number:x}" for number in store.leases]
-            world.violated(f"left behind: {sorted(store.keys)}, leases {leases}")
-            return
-        world.run(world.now + 3.0, lambda: all([user.closed for user in self.users]))
-        if not world.violations and not all(user.closed for user in self.users):
-            world.violated("a close() did not come to its end")
+        self._within(2.0, "left behind", lambda: [k for k in store.leases.values() if k.owner in names])
+        self._within(self.ttl + 3.0, "left behind", lambda: list(store.leases.values()))
+        self._within(0.0, "left behind", lambda: list(store.keys))
+        self._within(3.0, "close() goes on", lambda: [u for u in self.users if not u.closed])
+
+    def _within(self, seconds: float, what: str, left: Callable[[], list[Any]]) -> None:
+        """Nothing is left of this, or it is gone within so many seconds."""
+        world = self.world
+        if not world.run_until(lambda: not left(), seconds) and not world.violations:
+            world.violated(f"{what}: {left()}")
 
 
 @contextmanager

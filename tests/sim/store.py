@@ -82,7 +82,8 @@ class Lease:
 
     number: int
     ttl: int
-    expires_at: float
+    owner: str
+    expires_at: float = 0.0
     keys: set[bytes] = field(default_factory=set)
     timer: Event | None = None
 
@@ -231,7 +232,7 @@ class Store:
 
     # -- leases
 
-    def grant(self, number: int, ttl: int) -> Lease:
+    def grant(self, number: int, ttl: int, owner: str) -> Lease:
         """Makes a lease.
 
         Raises:
@@ -239,7 +240,7 @@ class Store:
         """
         if number in self.leases:
             raise Refused(LEASE_EXISTS)
-        lease = self.leases[number] = Lease(number, ttl, 0.0)
+        lease = self.leases[number] = Lease(number, ttl, owner)
         self.renew(lease)
         return lease
 

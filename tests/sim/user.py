@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from etcd_election import errors
 from etcd_election.types import LostReason
@@ -27,6 +28,7 @@ class User:
         self._via = via
         self._name = name
         self._term = 0
+        self._cancelled = False
         self.done = False
         self.closed = False
         self.brief = False
@@ -41,12 +43,16 @@ class User:
         self._later(self.world.between(0.0, self._ttl / 2), self._campaign)
 
     def _later(self, delay: float, call: Callable[[], None]) -> None:
-        self.process.after(delay, call)
+        client = self.client
+        # What an earlier client was to do is not for this one.
+        self.process.after(delay, lambda: call() if client is self.client else None)
 
     # -- the program
 
     def _campaign(self) -> None:
-        if self.done or self.leadership is not None or self.client.member.closed:
+        if self.done or self.client.member.closed:
+            return
+        if self.leadership is not None and self.world.chance(0.5):
             return
         world, timeout = self.world, None
         if not self.brief:
@@ -58,26 +64,38 @@ class User:
             if world.chance(0.15):
                 self._later(world.between(0.0, 2.0 * self._ttl), self._cancel)
         self._term += 1
+        self._cancelled = False
         value = b"%s %d" % (self.process.name.encode(), self._term)
         world.say("%s  campaigns (timeout %s)", self.process.name, timeout)
-        self.client.campaign(value, timeout, self._told)
+        self.client.campaign(value, timeout, partial(self._told, self.client))
 
     def _cancel(self) -> None:
-        if not self.brief and self.leadership is None and self.client.cancel_campaign():
+        if not self.brief and self.client.cancel_campaign():
+            self._cancelled = True
             self.world.counts["act: campaign cancelled"] += 1
 
-    def _told(self, leadership: Leadership | None, error: Exception | None) -> None:
+    def _told(
+        self, client: Client, leadership: Leadership | None, error: Exception | None
+    ) -> None:
         world = self.world
         if leadership is None:
             assert error is not None
             world.say("%s  campaign ended: %r", self.process.name, error)
-            if isinstance(error, errors.ClientClosed) and self.client.member.closed:
+            if isinstance(error, errors.ClientClosed) and client.member.closed:
                 world.counts["outcome: ClientClosed"] += 1
                 return
-            self.process.judge.campaign_raised(self.process, error)
+            self.process.judge.campaign_raised(client.process, error)
+            if client is not self.client:
+                return
             self._later(world.between(0.0, 0.3), self._campaign)
             return
+        if self._cancelled:
+            world.violated(f"{client.process.name}: a cancelled campaign returned a leadership")
+        if leadership is self.leadership:
+            world.counts["outcome: the same leadership, proclaimed"] += 1
+            return
         world.counts["outcome: leadership"] += 1
+        assert client is self.client, "a closed client was given a leadership"
         self.leadership = leadership
         self.process.judge.handed_out(self.process, leadership.state)
         leadership.state.when_ended(lambda: self.process.soon(self._lost, leadership))
@@ -100,12 +118,18 @@ class User:
 
     def _resign(self, leadership: Leadership) -> None:
         if self.leadership is leadership and leadership.held:
-            self.client.resign(leadership, self._resigned)
+            self.client.resign(leadership, partial(self._resigned, self.client))
 
-    def _resigned(self, error: Exception | None) -> None:
+    def _resigned(self, client: Client, error: Exception | None) -> None:
         self.world.counts[f"act: resign, {type(error).__name__ if error else 'confirmed'}"] += 1
         if error is not None and not isinstance(error, errors.EtcdError):
             self.world.violated(f"resign raised {error!r}")
+        if client is not self.client:
+            return
+        if self.brief or self.world.chance(0.5):
+            self._later(self.world.between(0.0, 0.5 * self._ttl), self._campaign)
+        elif not self.client.member.closed:
+            self.restart()
 
     def _lost(self, leadership: Leadership) -> None:
         reason = leadership.state.lost
@@ -116,29 +140,30 @@ class User:
         self.leadership = None
         if self.brief and reason is LostReason.RESIGNED:
             self.done = True
-        else:
+        elif reason is not LostReason.RESIGNED or self.world.chance(0.3):
+            # At once, perhaps: a resign may still be under way.
             self._later(self.world.between(0.0, 0.5 * self._ttl), self._campaign)
 
     # -- what happens to it
 
     def kill(self) -> None:
         """SIGKILL; another process takes its place a while later."""
-        process = self.process
-        process.kill()
+        self.process.stop()
         self.leadership = None
         self.world.after(self.world.between(0.0, 2.0 * self._ttl), self._start)
 
     def restart(self) -> None:
         """Closes its client and begins anew with another."""
-        process, client = self.process, self.client
-        process.run(client.close, lambda: self.world.counts.update(["act: close"]))
-        self.world.after(self.world.between(0.0, self._ttl), self._start)
+        self.world.counts["act: close"] += 1
+        self.process.run(self.client.close, self.process.stop)
+        self.world.after(self.world.between(0.0, 3.0 * self._ttl), self._start)
 
     def end(self) -> None:
         """Closes for good."""
         self.process.run(self.client.close, self._ended)
 
     def _ended(self) -> None:
+        self.process.stop()
         self.closed = True
 
     def hurry(self) -> None:

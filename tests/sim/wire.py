@@ -39,6 +39,12 @@ class Path:
         self.parked: list[Callable[[], None]] = []
         self.parked_answers: list[Callable[[], None]] = []
         self.cuts = 0
+        self.disturbed_at = 0.0
+
+    def well(self) -> bool:
+        """True if nothing is the matter with it."""
+        ways = self.requests_cut or self.answers_cut
+        return not (ways or self.slow or self.loss or self.stale >= 0)
 
     def delay(self) -> float:
         return (self._latency + self.slow) * (0.5 + self._world.random())
@@ -47,12 +53,14 @@ class Path:
         self.requests_cut = self.requests_cut or requests
         self.answers_cut = self.answers_cut or answers
         self.cuts += 1
+        self.disturbed_at = self._world.now
 
     def heal(self) -> None:
         """What was on its way arrives now; a good part of it."""
         self.requests_cut = self.answers_cut = False
         self.slow = self.loss = 0.0
         self.cuts += 1
+        self.disturbed_at = self._world.now
         parked, self.parked = self.parked, []
         answers, self.parked_answers = self.parked_answers, []
         for deliver in answers:
@@ -71,34 +79,48 @@ class Path:
 class Call:
     """One unary call: over for the client when it was delivered, timed out or given up."""
 
-    __slots__ = ("_done", "_wire", "age", "deadline", "member", "method", "over", "request", "token")
+    __slots__ = (
+        "_done",
+        "_path",
+        "_wire",
+        "_world",
+        "age",
+        "deadline",
+        "member",
+        "method",
+        "over",
+        "request",
+        "token",
+    )
 
     def __init__(self, wire: Wire, effect: Invoke, done: Callable[[Reply], None]) -> None:
+        process = wire.process
         self._wire = wire
+        self._world = world = wire.world
         self._done = done
-        self.member = effect.endpoint
+        self.member = member = effect.endpoint
         self.method = effect.method
         self.request: Any = effect.request
         self.token = effect.metadata[1][1] if len(effect.metadata) > 1 else None
-        self.age = wire.process.link.ages[effect.endpoint]
-        self.deadline = wire.world.now + effect.timeout / wire.process.rate
+        self.age = process.link.ages[member]
+        self.deadline = world.now + effect.timeout / process.rate
         self.over = False
-
-    @property
-    def owner(self) -> str:
-        return self._wire.process.name
-
-    def send(self) -> None:
-        wire = self._wire
-        path, world = wire.paths[self.member], wire.world
+        self._path = path = wire.paths[member]
         if self.age <= path.stale:
             self.hang()
         elif path.requests_cut:
             self.hang()
-            if world.chance(0.5):
+            if world.random() < 0.5:
                 path.parked.append(self._land)
+        elif not path.slow and world.random() < 0.5:
+            # Hardly any time on the way: an event less.
+            wire.cluster.arrived(self)
         else:
             world.after(path.delay(), wire.cluster.arrived, self)
+
+    @property
+    def owner(self) -> str:
+        return self._wire.process.name
 
     def _land(self) -> None:
         if self.over:
@@ -107,10 +129,9 @@ class Call:
 
     def answer(self, reply: Any) -> None:
         """The member's word; whether it is heard is another question."""
-        wire = self._wire
-        path, world = wire.paths[self.member], wire.world
         if self.over:
             return
+        path, world = self._path, self._world
         if path.answers_cut or self.age <= path.stale or (path.loss and world.chance(path.loss)):
             world.counts["hazard: answer lost"] += 1
             self.hang()
@@ -124,23 +145,21 @@ class Call:
 
     def hang(self) -> None:
         """Nothing is heard before the time is up, unless an answer still comes."""
-        world = self._wire.world
+        world = self._world
         world.after(max(0.0, self.deadline - world.now), self._deliver, SILENCE)
 
     def _deliver(self, reply: Any) -> None:
         if self.over:
             return
-        if reply is not SILENCE and self._wire.paths[self.member].answers_cut:
+        if self._path.answers_cut and reply is not SILENCE:
             self.hang()
             return
         self.over = True
-        self._wire.process.run(self._hand_over, reply)
-
-    def _hand_over(self, reply: Any) -> None:
+        process = self._wire.process
         if self.method is Method.KEEPALIVE:
-            self._wire.process.keepalive_answered(self._done, reply)
+            process.run(process.keepalive_answered, self._done, reply)
         else:
-            self._done(reply)
+            process.run(self._done, reply)
 
     def cancel(self) -> None:
         self.over = True
@@ -237,9 +256,7 @@ class Wire:
         self.waits: dict[Wait, None] = {}
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Callable[[], None]:
-        call = Call(self, effect, done)
-        call.send()
-        return call.cancel
+        return Call(self, effect, done).cancel
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
         wait = Wait(self, effect, tell)

@@ -65,19 +65,23 @@ class World:
         self.say("VIOLATION %s", text)
         self.violations.append(f"{text} (at {self.now:.4f} s)")
 
-    def run(self, until: float, done: Callable[[], bool] = lambda: False) -> bool:
-        """Lets time pass; True if ``done`` (asked after every event) came true before."""
+    def run(self, until: float) -> None:
+        """Lets time pass, unless an invariant breaks before."""
         heap, pop, violations = self._heap, heapq.heappop, self.violations
         while heap and heap[0][0] <= until:
-            event = pop(heap)
-            call = event[2]
-            if call is None:
-                continue
-            self.now = event[0]
-            call(*event[3])
-            if violations:
-                return False
-            if done():
-                return True
+            at, _, call, args = pop(heap)
+            if call is not None:
+                self.now = at
+                call(*args)
+                if violations:
+                    return
         self.now = until
-        return False
+
+    def run_until(self, done: Callable[[], bool], most: float) -> bool:
+        """Lets time pass until ``done``; False if that takes longer than ``most`` seconds."""
+        until = self.now + most
+        while not done():
+            if self.violations or not self._heap or self._heap[0][0] > until:
+                return False
+            self.run(self._heap[0][0])
+        return True
