@@ -147,13 +147,17 @@ class Client:
                 told()
 
         def leave() -> None:
-            session = member.session
-            lease = session.lease if session else None
-            if session is None or lease is None:
+            if member.session is not None:
+                member.session.drop()
+            drain()
+
+        def drain() -> None:
+            # The connection is the client's own: what else is being removed is waited for, too.
+            tasks = [task for task in process.retirements() if not task.done]
+            if tasks:
+                tasks[0].when_done(drain)
+            else:
                 give()
-                return
-            session.drop()
-            process.retiring(lease).when_done(give)
 
         member.line.when_empty(leave)
         process.after(timing.CLEANUP, give)

@@ -90,7 +90,12 @@ class Cluster:
 
     def serves(self, member: Member) -> bool:
         """True for a member in touch with a raft leader."""
-        return self.leader is not None and self.healthy(member)
+        return (
+            self.leader is not None
+            and member.up
+            and not member.stopped
+            and not member.isolated
+        )
 
     def well(self) -> bool:
         """True if every member serves."""
@@ -219,17 +224,23 @@ class Cluster:
         member.deposed_until = min(member.deposed_until, self.world.now)
         self.review()
 
-    def later(self, member: Member, delay: float, call: Callable[[], None]) -> None:
+    def later(self, member: Member, delay: float, call: Callable[..., None], *args: Any) -> None:
         """Work of a member: done when it serves, forgotten when it dies."""
-        self.world.after(delay, self._work, member, member.generation, call)
+        self.world.after(delay, self._work, member, member.generation, call, args)
 
-    def _work(self, member: Member, generation: int, call: Callable[[], None]) -> None:
+    def now(self, member: Member, call: Callable[..., None], *args: Any) -> None:
+        """The same, at once."""
+        self._work(member, member.generation, call, args)
+
+    def _work(
+        self, member: Member, generation: int, call: Callable[..., None], args: tuple[Any, ...]
+    ) -> None:
         if generation != member.generation:
             return
         if self.serves(member):
-            call()
+            call(*args)
         else:
-            member.queue.append(lambda: self._work(member, generation, call))
+            member.queue.append(lambda: self._work(member, generation, call, args))
 
     # -- what a member answers
 

@@ -40,6 +40,15 @@ class CampaignAnswer:
     """A Campaign's OK; nobody may believe the key in it."""
 
     header: Header
+    leader: CampaignKey
+
+
+@dataclass(slots=True)
+class CampaignKey:
+    """What a Campaign claims to have won."""
+
+    key: bytes
+    rev: int
 
 
 @dataclass(slots=True)
@@ -167,7 +176,7 @@ class Campaign(Handler):
             if self._key not in self.store.keys:
                 self.world.counts["hazard: phantom win"] += 1
             self._end()
-            self.wait.answer(CampaignAnswer(self.store.header()))
+            self.wait.answer(CampaignAnswer(self.store.header(), CampaignKey(self._key, self._rev)))
         elif self.member.wedged:
             self.world.counts["hazard: Campaign waits on a wedged member"] += 1
             self._watched = b""

@@ -22,7 +22,7 @@ from etcd_election.types import LostReason
 
 from .cluster import Cluster
 from .judge import Judge
-from .stream import Hub, deferred
+from .stream import Hub
 from .wire import Wire
 from .world import LATE, World
 
@@ -141,7 +141,7 @@ class Process:
     # -- as a carrier
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
-        return Subscription(self.hub, deferred(self, tell))
+        return Subscription(self.hub, tell)
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         return self.wire.invoke(effect, done)
@@ -195,6 +195,10 @@ class Process:
             task = self.start(session.retire(self.link, lease), "retire")
             self._retiring[lease] = task
         return task
+
+    def retirements(self) -> list[Task]:
+        """The tasks that retire leases, or have done so."""
+        return list(self._retiring.values())
 
     def keepalive_answered(self, done: Callable[[Reply], None], reply: Reply) -> None:
         """A keepalive's answer is handed over: it may not bring a leadership back."""

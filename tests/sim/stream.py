@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etcd_election._core import timing
-from etcd_election._core.effects import Fact
 from etcd_election._core.keywatch import Sink, WatchBook
 
 from .cluster import Member
@@ -75,7 +74,7 @@ class Stream:
 
     def _received(self, request: Any) -> None:
         if not self.over and self._member.up:
-            self._cluster.later(self._member, 0.0, lambda: self._serve(request))
+            self._cluster.now(self._member, self._serve, request)
 
     def _serve(self, request: Any) -> None:
         if self.over:
@@ -96,7 +95,7 @@ class Stream:
         def changed(kv: Kv, deleted: bool) -> None:
             event = WatchEvent(_DELETE if deleted else _PUT, kv)
             answer = WatchAnswer(store.header(), number, events=[event])
-            self._cluster.later(self._member, 0.0, lambda: self._tell(answer))
+            self._cluster.now(self._member, self._tell, answer)
 
         self._watchers[number] = (create.key, changed)
         store.watch(create.key, changed)
@@ -117,12 +116,12 @@ class Stream:
             return
         world = self._world
         self._to_client_at = max(world.now + self._path.delay(), self._to_client_at)
-        world.after(
-            self._to_client_at - world.now, self._path.answered, lambda: self._deliver(answer)
-        )
+        world.after(self._to_client_at - world.now, self._deliver, answer)
 
     def _deliver(self, answer: WatchAnswer) -> None:
-        if not self.over:
+        if self._path.answers_cut:
+            self._path.parked_answers.append(lambda: self._deliver(answer))
+        elif not self.over:
             self._process.run(self._hub.heard, self, answer)
 
     def end(self) -> None:
@@ -157,7 +156,10 @@ class Stream:
 
 
 class Hub:
-    """The watches of one process; a ``Watcher``."""
+    """The watches of one process; a ``Watcher``.
+
+    Orders are carried out a moment later, so that no plan is told anything while it is at work.
+    """
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -223,7 +225,3 @@ class Hub:
             self.stream.close()
             self.stream = None
 
-
-def deferred(process: Process, tell: Callable[[Fact], None]) -> Sink:
-    """A sink that may be called while a plan is at work."""
-    return lambda fact: process.soon(tell, fact)

@@ -33,14 +33,18 @@ class User:
         self.closed = False
         self.brief = False
         self.leadership: Leadership | None = None
-        self._start()
-
-    def _start(self) -> None:
         self.process = self._make()
+        self._start(6.0)
+
+    def _begin_anew(self) -> None:
+        self.process = self._make()
+        self._start(0.5)
+
+    def _start(self, within: float) -> None:
         self.world = self.process.world
         self.client = Client(self.process, self._name, self._ttl, self._via)
         self.leadership = None
-        self._later(self.world.between(0.0, self._ttl / 2), self._campaign)
+        self._later(self.world.between(0.0, within * self._ttl), self._campaign)
 
     def _later(self, delay: float, call: Callable[[], None]) -> None:
         client = self.client
@@ -126,7 +130,7 @@ class User:
             self.world.violated(f"resign raised {error!r}")
         if client is not self.client:
             return
-        if self.brief or self.world.chance(0.5):
+        if self.brief or self.world.chance(0.3):
             self._later(self.world.between(0.0, 0.5 * self._ttl), self._campaign)
         elif not self.client.member.closed:
             self.restart()
@@ -150,13 +154,17 @@ class User:
         """SIGKILL; another process takes its place a while later."""
         self.process.stop()
         self.leadership = None
-        self.world.after(self.world.between(0.0, 2.0 * self._ttl), self._start)
+        self.world.after(self.world.between(0.0, 2.0 * self._ttl), self._begin_anew)
 
     def restart(self) -> None:
         """Closes its client and begins anew with another."""
         self.world.counts["act: close"] += 1
         self.process.run(self.client.close, self.process.stop)
-        self.world.after(self.world.between(0.0, 3.0 * self._ttl), self._start)
+        self.world.after(self.world.between(0.0, self._absence()), self._begin_anew)
+
+    def _absence(self) -> float:
+        """How long nobody takes its place, at most."""
+        return self._ttl * (1.0 if self.brief else 8.0)
 
     def end(self) -> None:
         """Closes for good."""

@@ -158,8 +158,10 @@ class Call:
         process = self._wire.process
         if self.method is Method.KEEPALIVE:
             process.run(process.keepalive_answered, self._done, reply)
-        else:
+        elif process.frozen:
             process.run(self._done, reply)
+        elif process.alive:
+            self._done(reply)
 
     def cancel(self) -> None:
         self.over = True

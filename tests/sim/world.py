@@ -15,6 +15,9 @@ from typing import Any
 LATE = 1e-6
 """A timer never fires early: without this, rounding could make a plan wait for nothing for ever."""
 
+_MOST = 100_000
+"""Events of one run; ordinary ones have some thousands."""
+
 Event = list[Any]
 """[when, number, what to call or None, its arguments]: what is cancelled calls nothing."""
 
@@ -43,6 +46,8 @@ class World:
     def after(self, delay: float, call: Callable[..., object], *args: Any) -> Event:
         """Calls later; the event's third field may be set to None to cancel it."""
         self._number += 1
+        if self._number == _MOST:
+            self.violated("it goes round and round")
         event = [self.now + delay, self._number, call, args]
         heapq.heappush(self._heap, event)
         return event
