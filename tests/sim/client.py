@@ -55,7 +55,8 @@ class Client:
         running: Running[LeadershipState]
 
         def tell(fact: Any) -> None:
-            process.soon(running.tell, fact)
+            # From another thread: it takes a moment.
+            process.world.after(0.001 * process.world.random(), process.run, running.tell, fact)
 
         ticket = Ticket(campaigns=True, tell=tell)
         candidate = member.candidate(session, value, timeout, tell)

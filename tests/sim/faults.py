@@ -16,6 +16,7 @@ from .store import Kv
 from .wire import Path
 
 if TYPE_CHECKING:
+    from .process import Process
     from .schedule import Schedule
     from .user import User
 
@@ -49,6 +50,13 @@ def freeze(schedule: Schedule) -> None:
         schedule.ends(_duration(schedule), process.thaw)
 
 
+def freeze_in_call(schedule: Schedule) -> None:
+    """SIGSTOP just when a keepalive has left, for about as long as the lease lives."""
+    process = _user(schedule).process
+    process.wire.freezes_in_call = True
+    schedule.ends(schedule.ttl * (0.3 + schedule.world.between(0.6, 1.1)), process.thaw)
+
+
 def kill(schedule: Schedule) -> None:
     """SIGKILL of a client."""
     user = _user(schedule)
@@ -70,8 +78,7 @@ def _cut(
     for member in members:
         path = process.wire.paths[member.number]
         change(path)
-        if process.hub.stream is not None:
-            process.hub.stream.cut()
+        process.hub.silence()
         schedule.ends(_duration(schedule), path.heal)
 
 
@@ -93,8 +100,7 @@ def cut_all(schedule: Schedule) -> None:
     paths = process.wire.paths
     for path in paths:
         path.cut()
-    if process.hub.stream is not None:
-        process.hub.stream.cut()
+    process.hub.silence()
 
     def heal() -> None:
         for path in paths:
@@ -105,10 +111,13 @@ def cut_all(schedule: Schedule) -> None:
 
 def slow(schedule: Schedule) -> None:
     """Answers come late, often after they were given up."""
-    delay = schedule.world.between(0.05, 0.8)
+    delay, answers = schedule.world.between(0.05, 0.8), schedule.world.chance(0.5)
 
     def change(path: Path) -> None:
-        path.slow = delay
+        if answers:
+            path.slow_answers = delay
+        else:
+            path.slow = delay
 
     _cut(schedule, _user(schedule), schedule.cluster.members, change)
 
@@ -127,11 +136,12 @@ def stale(schedule: Schedule) -> None:
     process, member = _user(schedule).process, _member(schedule)
     path = process.wire.paths[member.number]
     path.stale = process.link.ages[member.number]
-    if process.hub.stream is not None:
-        process.hub.stream.cut()
+    path.stale_waits = schedule.world.chance(0.5)
+    process.hub.silence()
 
     def breaks() -> None:
         path.stale = -1
+        path.stale_waits = False
         path.disturbed_at = schedule.world.now
         process.wire.reset(member)
 
@@ -267,6 +277,115 @@ def tokens_expire(schedule: Schedule) -> None:
     schedule.cluster.tokens.clear()
 
 
+def slow_then_cut(schedule: Schedule) -> None:
+    """A client's answers come late for a while, and then none."""
+    world, process = schedule.world, _user(schedule).process
+    for path in process.wire.paths:
+        path.slow_answers = world.between(0.2, 0.8)
+    lasts = schedule.ttl * world.between(0.5, 1.5)
+    world.after(lasts, _cut_off, schedule, process)
+
+
+def _cut_off(schedule: Schedule, process: Process) -> None:
+    for path in process.wire.paths:
+        path.cut()
+        schedule.ends(1.5 * schedule.ttl, path.heal)
+    process.hub.silence()
+
+
+def captured(schedule: Schedule) -> None:
+    """A raft leader wakes deposed, and is all that the holder reaches; then it reaches nothing."""
+    cluster, world, process = schedule.cluster, schedule.world, _user(schedule).process
+    if cluster.leader is None or len(cluster.members) == 1:
+        return
+    member = cluster.members[cluster.leader]
+    if not member.runs:
+        return
+    cluster.stop(member)
+
+    def wakes() -> None:
+        for path in process.wire.paths:
+            if path is not process.wire.paths[member.number]:
+                path.cut()
+        member.isolated = True
+        cluster.resume(member)
+        world.after(world.between(0.5, 1.0), _cut_off, schedule, process)
+        schedule.ends(1.2, lambda: cluster.rejoin(member))
+
+    schedule.ends(schedule.ttl * world.between(1.0, 1.6) + 2.0, wakes)
+
+
+def phantom(schedule: Schedule) -> None:
+    """A waiter whose watch is dead loses its key, and soon after the leader its own."""
+    store, world = schedule.cluster.store, schedule.world
+    keys = list(store.keys.values())
+    if schedule.cluster.leader is None or len(keys) < 2:
+        return
+    lease = store.leases.get(keys[1].lease)
+    if lease is None:
+        return
+    process = schedule.judge.processes[lease.owner]
+    for path, age in zip(process.wire.paths, process.link.ages, strict=True):
+        path.stale = age
+    process.hub.silence()
+    store.delete(keys[1].key, f"by {ADMINISTRATOR}")
+    world.after(world.between(0.0, 0.3), _delete, schedule, keys[0])
+
+    def breaks() -> None:
+        for path in process.wire.paths:
+            path.stale = -1
+            path.disturbed_at = world.now
+
+    schedule.ends(_duration(schedule), breaks)
+
+
+def _delete(schedule: Schedule, kv: Kv) -> None:
+    store = schedule.cluster.store
+    if schedule.cluster.leader is not None and kv.key in store.keys:
+        store.delete(kv.key, f"by {ADMINISTRATOR}")
+
+
+def _at_handover(schedule: Schedule, call: Callable[[Process], None]) -> None:
+    """Does something to the next in the queue when its turn comes."""
+    store, world = schedule.cluster.store, schedule.world
+    head = store.first()
+    if head is None:
+        return
+
+    def changed(kv: Kv, deleted: bool) -> None:
+        first = store.first()
+        if deleted:
+            store.unwatch(head.key, changed)
+            lease = store.leases.get(first.lease) if first is not None else None
+            if lease is not None:
+                process = schedule.judge.processes[lease.owner]
+                world.after(world.between(0.0, 0.008), call, process)
+
+    store.watch(head.key, changed)
+
+
+def reset_at_handover(schedule: Schedule) -> None:
+    """The connections of the next in the queue break when its turn comes."""
+
+    def breaks(process: Process) -> None:
+        for path, member in zip(process.wire.paths, schedule.cluster.members, strict=True):
+            path.disturbed_at = schedule.world.now
+            process.wire.reset(member)
+
+    _at_handover(schedule, breaks)
+
+
+def cancel_at_handover(schedule: Schedule) -> None:
+    """The next in the queue gives up just when its turn comes."""
+
+    def cancels(process: Process) -> None:
+        for user in schedule.users:
+            if user.process is process:
+                process.run(user.cancel)
+
+    _at_handover(schedule, cancels)
+
+
 WEIGHTS: dict[Fault, int] = {
     freeze: 6,
     kill: 3,
@@ -291,6 +410,12 @@ WEIGHTS: dict[Fault, int] = {
     key_written: 2,
     lease_revoked: 3,
     tokens_expire: 3,
+    freeze_in_call: 4,
+    slow_then_cut: 4,
+    captured: 3,
+    phantom: 3,
+    reset_at_handover: 3,
+    cancel_at_handover: 3,
 }
 FAULTS = list(WEIGHTS)
 _CHANCES = list(WEIGHTS.values())

@@ -29,7 +29,7 @@ _WELL = 4.0
 """So long after the last fault everything is expected to go as it should."""
 _REACHED_WITHIN = 3.0
 """So long after the last fault no campaign finds etcd unavailable."""
-_LEADS_WITHIN = 2.5
+_LEADS_WITHIN = 1.0
 """The head of the queue leads so soon, or leaves the queue."""
 
 _DOCUMENTED = (

@@ -220,6 +220,11 @@ class Hub:
         self._failures = 0 if self._heard else self._failures + 1
         self.process.after(timing.watch_delay(self._failures), self._connect)
 
+    def silence(self) -> None:
+        """Its connection is dead without a word."""
+        if self.stream is not None:
+            self.stream.cut()
+
     def close(self) -> None:
         if self.stream is not None:
             self.stream.close()

@@ -66,14 +66,14 @@ class User:
             elif chance < 0.25:
                 timeout = 0.0
             if world.chance(0.15):
-                self._later(world.between(0.0, 2.0 * self._ttl), self._cancel)
+                self._later(world.between(0.0, 2.0 * self._ttl), self.cancel)
         self._term += 1
         self._cancelled = False
         value = b"%s %d" % (self.process.name.encode(), self._term)
         world.say("%s  campaigns (timeout %s)", self.process.name, timeout)
         self.client.campaign(value, timeout, partial(self._told, self.client))
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
         if not self.brief and self.client.cancel_campaign():
             self._cancelled = True
             self.world.counts["act: campaign cancelled"] += 1

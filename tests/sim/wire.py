@@ -34,8 +34,10 @@ class Path:
         self.requests_cut = False
         self.answers_cut = False
         self.slow = 0.0
+        self.slow_answers = 0.0
         self.loss = 0.0
         self.stale = -1
+        self.stale_waits = False
         self.parked: list[Callable[[], None]] = []
         self.parked_answers: list[Callable[[], None]] = []
         self.cuts = 0
@@ -44,7 +46,8 @@ class Path:
     def well(self) -> bool:
         """True if nothing is the matter with it."""
         ways = self.requests_cut or self.answers_cut
-        return not (ways or self.slow or self.loss or self.stale >= 0)
+        slow = self.slow or self.slow_answers
+        return not (ways or slow or self.loss or self.stale >= 0)
 
     def delay(self) -> float:
         return (self._latency + self.slow) * (0.5 + self._world.random())
@@ -58,7 +61,7 @@ class Path:
     def heal(self) -> None:
         """What was on its way arrives now; a good part of it."""
         self.requests_cut = self.answers_cut = False
-        self.slow = self.loss = 0.0
+        self.slow = self.slow_answers = self.loss = 0.0
         self.cuts += 1
         self.disturbed_at = self._world.now
         parked, self.parked = self.parked, []
@@ -136,7 +139,7 @@ class Call:
             world.counts["hazard: answer lost"] += 1
             self.hang()
             return
-        delay = path.delay()
+        delay = path.delay() + path.slow_answers
         if world.now + delay >= self.deadline:
             world.counts["hazard: answer late"] += 1
             self.hang()
@@ -181,7 +184,7 @@ class Wait:
         self.over = False
         self.handler: Handler | None = None
         self.path = wire.paths[effect.endpoint]
-        self.dead = self.path.stale >= 0
+        self.dead = self.path.stale_waits
         wire.waits[self] = None
 
     @property
@@ -210,7 +213,7 @@ class Wait:
         self._send(Observed(response))
 
     def _send(self, fact: Fact) -> None:
-        if self.over or self.dead or self.path.stale >= 0:
+        if self.over or self.dead or self.path.stale_waits:
             return
         world = self._wire.world
         self._last_at = max(world.now + self.path.delay(), self._last_at)
@@ -230,7 +233,7 @@ class Wait:
             return
         self.over = True
         self._wire.waits.pop(self, None)
-        if self.dead or self.path.stale >= 0:
+        if self.dead or self.path.stale_waits:
             return
         if self.path.requests_cut:
             self.path.parked.append(self._gone)
@@ -256,8 +259,12 @@ class Wire:
         self.cluster = cluster
         self.paths = [Path(self.world, latency) for _ in cluster.members]
         self.waits: dict[Wait, None] = {}
+        self.freezes_in_call = False
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Callable[[], None]:
+        if self.freezes_in_call and effect.method is Method.KEEPALIVE:
+            self.freezes_in_call = False
+            self.process.freeze()
         return Call(self, effect, done).cancel
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
