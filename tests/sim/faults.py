@@ -54,7 +54,12 @@ def freeze_in_call(schedule: Schedule) -> None:
     """SIGSTOP just when a keepalive has left, for about as long as the lease lives."""
     process = _user(schedule).process
     process.wire.freezes_in_call = True
-    schedule.ends(schedule.ttl * (0.3 + schedule.world.between(0.6, 1.1)), process.thaw)
+
+    def thaw() -> None:
+        process.wire.freezes_in_call = False
+        process.thaw()
+
+    schedule.ends(schedule.ttl * (0.3 + schedule.world.between(0.6, 1.1)), thaw)
 
 
 def kill(schedule: Schedule) -> None:
@@ -287,6 +292,8 @@ def slow_then_cut(schedule: Schedule) -> None:
 
 
 def _cut_off(schedule: Schedule, process: Process) -> None:
+    if schedule.healed:
+        return
     for path in process.wire.paths:
         path.cut()
         schedule.ends(1.5 * schedule.ttl, path.heal)
@@ -304,6 +311,9 @@ def captured(schedule: Schedule) -> None:
     cluster.stop(member)
 
     def wakes() -> None:
+        if schedule.healed or not member.stopped:
+            cluster.resume(member)
+            return
         for path in process.wire.paths:
             if path is not process.wire.paths[member.number]:
                 path.cut()
@@ -341,7 +351,8 @@ def phantom(schedule: Schedule) -> None:
 
 def _delete(schedule: Schedule, kv: Kv) -> None:
     store = schedule.cluster.store
-    if schedule.cluster.leader is not None and kv.key in store.keys:
+    stands = kv.key in store.keys and not schedule.healed
+    if schedule.cluster.leader is not None and stands:
         store.delete(kv.key, f"by {ADMINISTRATOR}")
 
 
@@ -354,7 +365,7 @@ def _at_handover(schedule: Schedule, call: Callable[[Process], None]) -> None:
 
     def changed(kv: Kv, deleted: bool) -> None:
         first = store.first()
-        if deleted:
+        if deleted and not schedule.healed:
             store.unwatch(head.key, changed)
             lease = store.leases.get(first.lease) if first is not None else None
             if lease is not None:
