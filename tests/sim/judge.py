@@ -77,28 +77,28 @@ class Judge:
         world = self.world
         world.counts["leaderships"] += 1
         world.say("%s  LEADS with token %d", process.name, state.token)
-        if state.token <= self.token:
-            world.violated(f"{process.name} got token {state.token} after {self.token}")
-        self.token = max(self.token, state.token)
         if state.held and state.remaining() < state.lease.ttl / 3 - 0.001:
             world.violated(f"{process.name} was elected with {state.remaining():.3f} s left")
         new = Holder(process, state)
-        for other in self.holders:
-            if other.believes:
-                self._two(other, new)
-        self.holders = [holder for holder in self.holders if holder.believes]
-        self.holders.append(new)
         assert self.cluster is not None
         kv = self.cluster.store.keys.get(state.key)
         if new.believes and (kv is None or kv.create_revision != state.token):
+            # By an administrator, perhaps, while the answer to the last read was on its way.
             self._without_key(new, self._causes.get(state.token, "never put"))
+        if state.token <= self.token and new.removed_at is None:
+            world.violated(f"{process.name} got token {state.token} after {self.token}")
+        self.token = max(self.token, state.token)
+        self.holders = [holder for holder in self.holders if holder.believes]
+        for other in self.holders:
+            self._two(other, new)
+        self.holders.append(new)
 
     def _two(self, other: Holder, new: Holder) -> None:
-        if other.removed_at is None:
+        if other.removed_at is None and new.removed_at is None:
             self.world.violated(f"two holders: {other.process.name} and {new.process.name}")
         elif not other.counted:
             other.counted = True
-            self.world.counts["apart: two, after an administrator removed the key"] += 1
+            self.world.counts["apart: two, after an administrator removed a key"] += 1
 
     def deleted(self, kv: Kv, cause: str) -> None:
         """A key was deleted."""

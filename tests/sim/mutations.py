@@ -1,7 +1,8 @@
 """Remedies taken out of the core, one at a time: each must be missed by the simulation.
 
-A mutation replaces something of the real core while it is applied. ``caught_by`` is a seed whose
-schedule breaks an invariant then, and breaks none with the remedy in place.
+A mutation replaces something of the real core while it is applied. Each names a seed whose schedule
+breaks an invariant then, and breaks none with the remedy in place. Where the model or the core has
+changed, another seed may do it: ``caught`` looks further.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from etcd_election._core.standing import Standing
 from etcd_election._core.token import TokenSlot
 from etcd_election.types import LostReason
 
+from .schedule import run
 from .store import Kv
 
 Patch = tuple[Any, str, Any]
@@ -35,6 +37,7 @@ class Mutation:
     """A remedy taken out."""
 
     name: str
+    seed: int
     patches: Callable[[], list[Patch]]
 
     @contextmanager
@@ -49,18 +52,33 @@ class Mutation:
 MUTATIONS: dict[str, Mutation] = {}
 
 
-def _mutation(make: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
-    name = make.__name__.replace("_", " ")
-    MUTATIONS[name] = Mutation(name, make)
-    return make
+def _mutation(seed: int) -> Callable[[Callable[[], list[Patch]]], Callable[[], list[Patch]]]:
+    """Registers a mutation, with the seed that misses the remedy."""
+
+    def register(make: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
+        name = make.__name__.replace("_", " ")
+        MUTATIONS[name] = Mutation(name, seed, make)
+        return make
+
+    return register
 
 
-@_mutation
+def caught(mutation: Mutation, further: int = 300) -> tuple[int, str] | None:
+    """The first seed that breaks an invariant, and which: the known one, or one of the first."""
+    with mutation.applied():
+        for seed in (mutation.seed, *range(further)):
+            violations = run(seed).violations
+            if violations:
+                return seed, violations[0]
+    return None
+
+
+@_mutation(0)
 def no_margin() -> list[Patch]:
     return [(timing, "margin", lambda ttl: 0.0)]
 
 
-@_mutation
+@_mutation(0)
 def deadline_counted_from_the_answer() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -70,7 +88,7 @@ def deadline_counted_from_the_answer() -> list[Patch]:
     return [(LeaseClock, "renewed", from_now)]
 
 
-@_mutation
+@_mutation(0)
 def late_keepalive_revives() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -85,17 +103,17 @@ def late_keepalive_revives() -> list[Patch]:
     return [(LeaseClock, "renewed", revived)]
 
 
-@_mutation
+@_mutation(0)
 def raft_term_ignored() -> list[Patch]:
     return [(ClusterWatch, "stale_term", lambda self, term: False)]
 
 
-@_mutation
+@_mutation(0)
 def elected_with_hardly_any_time_left() -> list[Patch]:
     return [(timing, "enough", lambda ttl: 0.0)]
 
 
-@_mutation
+@_mutation(0)
 def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
     next_ = Candidacy.next
 
@@ -107,7 +125,7 @@ def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
     return [(Candidacy, "next", open_or_not)]
 
 
-@_mutation
+@_mutation(0)
 def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     ended = campaign._ended
 
@@ -122,7 +140,7 @@ def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     return [(campaign, "_ended", believing)]
 
 
-@_mutation
+@_mutation(0)
 def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     def kept(self: Session) -> bool:
         if self.lease is not None:
@@ -132,12 +150,12 @@ def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     return [(Session, "drop_tainted", kept)]
 
 
-@_mutation
+@_mutation(0)
 def broken_call_keeps_its_lease() -> list[Patch]:
     return [(status, "BROKEN_OFF", frozenset())]
 
 
-@_mutation
+@_mutation(0)
 def lease_used_again_while_its_resign_is_under_way() -> list[Patch]:
     lease = campaign._lease
 
@@ -147,7 +165,7 @@ def lease_used_again_while_its_resign_is_under_way() -> list[Patch]:
     return [(campaign, "_lease", used_again)]
 
 
-@_mutation
+@_mutation(0)
 def leader_does_not_look_after_its_key() -> list[Patch]:
     def deaf(link: Any, host: Any, state: LeadershipState) -> Plan[None]:
         while state.held:
@@ -158,12 +176,12 @@ def leader_does_not_look_after_its_key() -> list[Patch]:
     return [(leading, "watch_over", deaf)]
 
 
-@_mutation
+@_mutation(0)
 def leader_has_a_beat_but_no_watch() -> list[Patch]:
     return [(leading, "Watch", lambda keys: Receive(0.0))]
 
 
-@_mutation
+@_mutation(0)
 def leader_has_a_watch_but_no_beat() -> list[Patch]:
     def no_look(link: Any, state: LeadershipState) -> Plan[None]:
         yield Receive(0.0)
@@ -171,17 +189,17 @@ def leader_has_a_watch_but_no_beat() -> list[Patch]:
     return [(leading, "_look", no_look)]
 
 
-@_mutation
+@_mutation(0)
 def hanging_Election_service_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "TURN_WITHIN", float("inf"))]
 
 
-@_mutation
+@_mutation(0)
 def Campaign_stuck_in_raft_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "KEY_WITHIN", float("inf"))]
 
 
-@_mutation
+@_mutation(0)
 def candidate_has_no_watch() -> list[Patch]:
     told = Candidacy.told
 
@@ -192,7 +210,7 @@ def candidate_has_no_watch() -> list[Patch]:
     return [(Candidacy, "told", deaf)]
 
 
-@_mutation
+@_mutation(0)
 def candidate_has_no_beat() -> list[Patch]:
     read = Candidacy.read
 
@@ -204,7 +222,7 @@ def candidate_has_no_beat() -> list[Patch]:
     return [(Candidacy, "read", no_beat)]
 
 
-@_mutation
+@_mutation(0)
 def orphan_is_left_when_joining_again() -> list[Patch]:
     def left(candidate: Any, lease: LeaseClock) -> Plan[None]:
         yield Receive(0.0)
@@ -213,7 +231,7 @@ def orphan_is_left_when_joining_again() -> list[Patch]:
     return [(campaign, "_leave", left)]
 
 
-@_mutation
+@_mutation(0)
 def lease_is_let_run_out_instead_of_revoked() -> list[Patch]:
     def run_out(link: Any, lease: LeaseClock) -> Plan[bool]:
         lease.end(LostReason.CLOSED)
@@ -223,21 +241,21 @@ def lease_is_let_run_out_instead_of_revoked() -> list[Patch]:
     return [(session, "retire", run_out)]
 
 
-@_mutation
+@_mutation(0)
 def revoking_is_tried_once() -> list[Patch]:
     return [(timing, "RETIRE_AFTER", float("-inf"))]
 
 
-@_mutation
+@_mutation(0)
 def cancelled_win_is_handed_out() -> list[Patch]:
     return [(Ticket, "win", lambda self: True)]
 
 
-@_mutation
+@_mutation(0)
 def refused_token_is_kept() -> list[Patch]:
     return [(TokenSlot, "refused", lambda self, generation: False)]
 
 
-@_mutation
+@_mutation(0)
 def place_in_the_queue_is_not_looked_at() -> list[Patch]:
     return [(Standing, "first", property(lambda self: self.own is not None))]

@@ -26,7 +26,7 @@ class Result:
     seed: int
     violations: list[str]
     counts: Counter[str]
-    seconds: float
+    ttls: float
     trace: list[str]
 
 
@@ -145,4 +145,4 @@ def run(seed: int, *, trace: bool = False) -> Result:
         schedule = Schedule(seed, trace=trace)
         schedule.run()
     world = schedule.world
-    return Result(seed, world.violations, world.counts, world.now, world.trace or [])
+    return Result(seed, world.violations, world.counts, world.now / schedule.ttl, world.trace or [])

@@ -76,7 +76,7 @@ class LeaseAnswer:
     TTL: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Lease:
     """A lease, with the true time at which it is let die."""
 
@@ -86,6 +86,9 @@ class Lease:
     expires_at: float = 0.0
     keys: set[bytes] = field(default_factory=set)
     timer: Event | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.number:x} of {self.owner}>"
 
 
 class Refused(Exception):
@@ -241,6 +244,8 @@ class Store:
         if number in self.leases:
             raise Refused(LEASE_EXISTS)
         lease = self.leases[number] = Lease(number, ttl, owner)
+        if self.world.trace is not None:
+            self.world.say("etcd    lease %x granted to %s", number, owner)
         self.renew(lease)
         return lease
 
@@ -261,6 +266,8 @@ class Store:
             return False
         if lease.timer is not None:
             lease.timer[2] = None
+        if self.world.trace is not None:
+            self.world.say("etcd    lease %x ends: %s", number, cause)
         self.revoked_at[number] = self.world.now
         for key in sorted(lease.keys):
             self.delete(key, cause)

@@ -185,11 +185,17 @@ class Wait:
         self.handler: Handler | None = None
         self.path = wire.paths[effect.endpoint]
         self.dead = self.path.stale_waits
+        self._say("opens")
         wire.waits[self] = None
 
     @property
     def owner(self) -> str:
         return self._wire.process.name
+
+    def _say(self, what: str) -> None:
+        world = self._wire.world
+        if world.trace is not None:
+            world.say("%s  %s a call on member %d", self.owner, what, self.member.number)
 
     def send(self) -> None:
         if self.dead:
@@ -223,6 +229,7 @@ class Wait:
         if self.over:
             return
         if isinstance(fact, Ended):
+            self._say("hears the end of")
             self.over = True
             self._wire.waits.pop(self, None)
         self._wire.process.run(self._tell, fact)
@@ -231,6 +238,7 @@ class Wait:
         """The client gives the call up; the member hears of it if it can."""
         if self.over:
             return
+        self._say("gives up")
         self.over = True
         self._wire.waits.pop(self, None)
         if self.dead or self.path.stale_waits:
