@@ -311,7 +311,7 @@ class Cluster:
             if method is Method.GRANT and (call.over or call.request.ID in self.store.revoked_at):
                 # Given up long ago, and carried out all the same: nobody knows of it.
                 self.world.counts["hazard: a grant landed late"] += 1
-                self.store.leases[call.request.ID].owner = "nobody"
+                self.store.leases[call.request.ID].late = True
         except Refused as refused:
             call.answer(refused.failure)
 

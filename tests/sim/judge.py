@@ -159,7 +159,10 @@ class Judge:
         """A campaign ended with this."""
         name = type(error).__name__
         self.world.counts[f"outcome: {name}"] += 1
-        if isinstance(error, errors.Unavailable) and process.well_for() > _REACHED_WITHIN:
+        # A write that is not repeated waits for its one answer; so does a campaign's proclaim.
+        once = str(error).startswith("proclaim")
+        unavailable = isinstance(error, errors.Unavailable) and not once
+        if unavailable and process.well_for() > _REACHED_WITHIN:
             self.world.violated(f"{process.name}: {error}, though etcd is well")
         if not isinstance(error, _DOCUMENTED):
             self.world.violated(f"{process.name}: the campaign raised {error!r}")

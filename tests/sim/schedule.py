@@ -13,6 +13,7 @@ from . import faults
 from .cluster import Cluster
 from .judge import Judge
 from .process import Process
+from .store import Lease
 from .user import User
 from .world import World
 
@@ -116,7 +117,11 @@ class Schedule:
         names = {user.process.name for user in self.users}
         for user in self.users:
             user.end()
-        self._within(2.0, "left behind", lambda: [k for k in store.leases.values() if k.owner in names])
+
+        def theirs() -> list[Lease]:
+            return [k for k in store.leases.values() if k.owner in names and not k.late]
+
+        self._within(2.0, "left behind", theirs)
         self._within(self.ttl + 3.0, "left behind", lambda: list(store.leases.values()))
         self._within(0.0, "left behind", lambda: list(store.keys))
         self._within(3.0, "close() goes on", lambda: [u for u in self.users if not u.closed])
@@ -143,6 +148,9 @@ def run(seed: int, *, trace: bool = False) -> Result:
     """Runs one schedule."""
     with quiet():
         schedule = Schedule(seed, trace=trace)
-        schedule.run()
-    world = schedule.world
+        world = schedule.world
+        try:
+            schedule.run()
+        except Exception as error:  # noqa: BLE001 - reported with the seed that shows it
+            world.violated(f"raised {error!r}")
     return Result(seed, world.violations, world.counts, world.now / schedule.ttl, world.trace or [])

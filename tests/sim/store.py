@@ -84,6 +84,7 @@ class Lease:
     ttl: int
     owner: str
     expires_at: float = 0.0
+    late: bool = False
     keys: set[bytes] = field(default_factory=set)
     timer: Event | None = None
 
