@@ -93,10 +93,11 @@ def enough(ttl: float) -> float:
 def patience(attempt: int, latency: float, left: float) -> float:
     """How long attempt number ``attempt`` (from 0) of an idempotent call may take.
 
-    Stretched by ``latency``, but never to all that is ``left``: what was slow for a while, or was
-    measured by a process that was stopped, must leave time for another endpoint.
+    Stretched by ``latency``, but not to more than half of what is ``left`` (or what two answers
+    take): what was slow for a while, or was measured by a process that was stopped, must leave time
+    for another endpoint.
     """
-    stretched = min(latency * STRETCH, left / 2)
+    stretched = min(latency * STRETCH, max(left / 2, latency * 2))
     return max(PATIENCE[min(attempt, len(PATIENCE) - 1)], stretched)
 
 

@@ -38,6 +38,7 @@ def test_first_attempts_are_short_and_a_slow_cluster_is_given_more() -> None:
     assert timing.patience(4, 0.2, 30.0) == 2.0
     assert timing.patience(0, 0.8, 5.0) == 2.5, "time is left for another endpoint"
     assert timing.patience(4, 0.8, 3.0) == 2.0
+    assert timing.patience(0, 0.8, 1.0) == 1.6, "no attempt is too short to be answered"
 
 
 @quick
