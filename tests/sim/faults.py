@@ -288,7 +288,15 @@ def slow_then_cut(schedule: Schedule) -> None:
     for path in process.wire.paths:
         path.slow_answers = world.between(0.2, 0.8)
     lasts = schedule.ttl * world.between(0.5, 1.5)
-    world.after(lasts, _cut_off, schedule, process)
+
+    def cut_off() -> None:
+        if schedule.healed:
+            for path in process.wire.paths:
+                path.heal()
+        else:
+            _cut_off(schedule, process)
+
+    schedule.ends(lasts, cut_off)
 
 
 def _cut_off(schedule: Schedule, process: Process) -> None:
