@@ -253,7 +253,8 @@ class Observe(Handler):
             self.world.counts["hazard: Observe waits on a wedged member"] += 1
             return
         if first is None:
-            self.cluster.later(self.member, 0.25, self._look)
+            # The first put that follows: looking for it now and then is as good.
+            self.cluster.later(self.member, 0.5, self._look)
             return
         self._watch(first.key)
         if first.mod_revision != self._told:

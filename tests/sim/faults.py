@@ -38,13 +38,21 @@ def _user(schedule: Schedule) -> User:
     return world.rng.choice(schedule.users)
 
 
+def _process(schedule: Schedule) -> Process:
+    """Of a client, or of the observer."""
+    observer = schedule.observer
+    if observer is not None and schedule.world.chance(0.2):
+        return observer.process
+    return _user(schedule).process
+
+
 def _member(schedule: Schedule) -> Member:
     return schedule.world.rng.choice(schedule.cluster.members)
 
 
 def freeze(schedule: Schedule) -> None:
     """SIGSTOP of a client, and SIGCONT."""
-    process = _user(schedule).process
+    process = _process(schedule)
     if process.alive:
         process.freeze()
         schedule.ends(_duration(schedule), process.thaw)
@@ -77,9 +85,8 @@ def close(schedule: Schedule) -> None:
 
 
 def _cut(
-    schedule: Schedule, user: User, members: list[Member], change: Callable[[Path], None]
+    schedule: Schedule, process: Process, members: list[Member], change: Callable[[Path], None]
 ) -> None:
-    process = user.process
     for member in members:
         path = process.wire.paths[member.number]
         change(path)
@@ -93,7 +100,7 @@ def cut_one(schedule: Schedule) -> None:
     requests, answers = way
     _cut(
         schedule,
-        _user(schedule),
+        _process(schedule),
         [_member(schedule)],
         lambda path: path.cut(requests=requests, answers=answers),
     )
@@ -101,7 +108,7 @@ def cut_one(schedule: Schedule) -> None:
 
 def cut_all(schedule: Schedule) -> None:
     """A client reaches no member."""
-    process = _user(schedule).process
+    process = _process(schedule)
     paths = process.wire.paths
     for path in paths:
         path.cut()
@@ -124,7 +131,7 @@ def slow(schedule: Schedule) -> None:
         else:
             path.slow = delay
 
-    _cut(schedule, _user(schedule), schedule.cluster.members, change)
+    _cut(schedule, _process(schedule), schedule.cluster.members, change)
 
 
 def lossy(schedule: Schedule) -> None:
@@ -133,12 +140,12 @@ def lossy(schedule: Schedule) -> None:
     def change(path: Path) -> None:
         path.loss = 0.4
 
-    _cut(schedule, _user(schedule), schedule.cluster.members, change)
+    _cut(schedule, _process(schedule), schedule.cluster.members, change)
 
 
 def stale(schedule: Schedule) -> None:
     """What is connected is dead without a word; new connections work. In the end it breaks."""
-    process, member = _user(schedule).process, _member(schedule)
+    process, member = _process(schedule), _member(schedule)
     path = process.wire.paths[member.number]
     path.stale = process.link.ages[member.number]
     path.stale_waits = schedule.world.chance(0.5)
@@ -327,8 +334,10 @@ def captured(schedule: Schedule) -> None:
                 path.cut()
         member.isolated = True
         cluster.resume(member)
-        world.after(world.between(0.5, 1.0), _cut_off, schedule, process)
-        schedule.ends(1.2, lambda: cluster.rejoin(member))
+        # As long as a leader goes on without hearing of the others, at most.
+        member.deposed_until = world.now + 2.0
+        world.after(world.between(1.2, 2.0), _cut_off, schedule, process)
+        schedule.ends(2.2, lambda: cluster.rejoin(member))
 
     schedule.ends(schedule.ttl * world.between(1.0, 1.6) + 2.0, wakes)
 
@@ -347,7 +356,7 @@ def phantom(schedule: Schedule) -> None:
         path.stale = age
     process.hub.silence()
     store.delete(keys[1].key, f"by {ADMINISTRATOR}")
-    world.after(world.between(0.0, 0.3), _delete, schedule, keys[0])
+    world.after(world.between(0.0, 0.2 * schedule.ttl), _delete, schedule, keys[0])
 
     def breaks() -> None:
         for path in process.wire.paths:

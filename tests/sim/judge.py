@@ -71,6 +71,7 @@ class Judge:
         self._head = 0
         self._head_since = 0.0
         self._causes: dict[int, str] = {}
+        self._led: set[int] = set()
 
     def handed_out(self, process: Process, state: LeadershipState) -> None:
         """A campaign returned a leadership."""
@@ -85,6 +86,8 @@ class Judge:
         if new.believes and (kv is None or kv.create_revision != state.token):
             # By an administrator, perhaps, while the answer to the last read was on its way.
             self._without_key(new, self._causes.get(state.token, "never put"))
+            if state.token not in self._led:
+                world.violated(f"{process.name} was elected with a key that was never first")
         if state.token <= self.token and new.removed_at is None:
             world.violated(f"{process.name} got token {state.token} after {self.token}")
         self.token = max(self.token, state.token)
@@ -103,6 +106,9 @@ class Judge:
     def deleted(self, kv: Kv, cause: str) -> None:
         """A key was deleted."""
         self._causes[kv.create_revision] = cause
+        assert self.cluster is not None
+        if self.cluster.store.before(kv.create_revision) is None:
+            self._led.add(kv.create_revision)
         for holder in self.holders:
             state = holder.state
             if state.token == kv.create_revision and state.key == kv.key and holder.believes:

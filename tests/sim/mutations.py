@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from etcd_election._core import status, timing
+from etcd_election._core import timing
 from etcd_election._core.candidacy import Action, Candidacy, Step
 from etcd_election._core.candidate import Session
 from etcd_election._core.cluster import ClusterWatch
@@ -152,7 +152,11 @@ def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
 
 @_mutation(0)
 def broken_call_keeps_its_lease() -> list[Patch]:
-    return [(status, "BROKEN_OFF", frozenset())]
+    def goes_on(self: Candidacy) -> None:
+        self._call_open = False
+        self._read_at = float("-inf")
+
+    return [(Candidacy, "call_broke", goes_on)]
 
 
 @_mutation(0)

@@ -32,6 +32,10 @@ HAZARDS = (
     "Campaign ended by a compaction",
     "Campaign hangs 7 s after the raft leader's end",
     "Campaign waits on a wedged member",
+    "Observe ended with OK (compaction)",
+    "Observe ended with OK (shutdown)",
+    "Observe ended with OK (token)",
+    "Observe waits on a wedged member",
     "a grant landed late",
     "answer late",
     "answer lost",
@@ -49,7 +53,6 @@ HAZARDS = (
     "orphan, the member is wedged",
     "phantom win",
     "request lands after it was given up",
-    "stale clean-up under another Campaign",
     "the call owns the key, and it leads",
     "token expired under a waiting Campaign",
     "token refused",
@@ -76,6 +79,9 @@ def expected() -> list[str]:
         *(f"outcome: {outcome}" for outcome in OUTCOMES),
         *(f"lost: {reason.name}" for reason in LostReason if reason not in NEVER),
         *(f"hazard: {hazard}" for hazard in HAZARDS),
+        "observed: a leader",
+        "observed: a vacancy",
+        "apart: two, after an administrator removed a key",
     ]
 
 

@@ -12,11 +12,13 @@ from typing import Any
 from . import faults
 from .cluster import Cluster
 from .judge import Judge
+from .observer import LATE, Observer
 from .process import Process
 from .store import Lease
 from .user import User
 from .world import World
 
+NAME = "jobs"
 _TTLS = 20
 
 
@@ -47,10 +49,11 @@ class Schedule:
         self._ends: list[Callable[[], None]] = []
         count = world.rng.choice((3, 3, 3, 4))
         self.users = [self._join() for _ in range(count)]
+        self.observer = Observer(self._process(), NAME) if world.chance(0.2) else None
 
     def _join(self) -> User:
         via = "kv" if self.world.chance(0.3) else "service"
-        return User(self._process, ttl=self.ttl, via=via)
+        return User(self._process, ttl=self.ttl, via=via, name=NAME)
 
     def _process(self) -> Process:
         world = self.world
@@ -125,6 +128,10 @@ class Schedule:
         self._within(self.ttl + 3.0, "left behind", lambda: list(store.leases.values()))
         self._within(0.0, "left behind", lambda: list(store.keys))
         self._within(3.0, "close() goes on", lambda: [u for u in self.users if not u.closed])
+        observer = self.observer
+        if observer is not None:
+            self._within(LATE, "observed", lambda: [] if observer.sees_vacancy else [observer])
+            observer.end()
 
     def _within(self, seconds: float, what: str, left: Callable[[], list[Any]]) -> None:
         """Nothing is left of this, or it is gone within so many seconds."""

@@ -21,7 +21,7 @@ class User:
     """
 
     def __init__(
-        self, make: Callable[[], Process], *, ttl: int, via: str, name: str = "jobs"
+        self, make: Callable[[], Process], *, ttl: int, via: str, name: str
     ) -> None:
         self._make = make
         self._ttl = ttl
