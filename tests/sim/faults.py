@@ -373,6 +373,19 @@ def _delete(schedule: Schedule, kv: Kv) -> None:
         store.delete(kv.key, f"by {ADMINISTRATOR}")
 
 
+def crash_at_campaign(schedule: Schedule) -> None:
+    """The raft leader dies just when somebody sends a Campaign, and is soon back."""
+    cluster, world = schedule.cluster, schedule.world
+
+    def crash() -> None:
+        if cluster.leader is not None and not schedule.healed:
+            member = cluster.members[cluster.leader]
+            cluster.kill(member)
+            schedule.ends(world.between(0.1, 0.8), lambda: cluster.restart(member))
+
+    _user(schedule).process.wire.at_campaign = crash
+
+
 def _at_handover(schedule: Schedule, call: Callable[[Process], None]) -> None:
     """Does something to the next in the queue when its turn comes."""
     store, world = schedule.cluster.store, schedule.world
@@ -442,6 +455,7 @@ WEIGHTS: dict[Fault, int] = {
     slow_then_cut: 4,
     captured: 3,
     phantom: 3,
+    crash_at_campaign: 4,
     reset_at_handover: 3,
     cancel_at_handover: 3,
 }

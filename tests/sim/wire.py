@@ -268,6 +268,7 @@ class Wire:
         self.paths = [Path(self.world, latency) for _ in cluster.members]
         self.waits: dict[Wait, None] = {}
         self.freezes_in_call = False
+        self.at_campaign: Callable[[], None] | None = None
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Callable[[], None]:
         if self.freezes_in_call and effect.method is Method.KEEPALIVE:
@@ -276,6 +277,9 @@ class Wire:
         return Call(self, effect, done).cancel
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
+        if self.at_campaign is not None and effect.method is Method.CAMPAIGN:
+            call, self.at_campaign = self.at_campaign, None
+            call()
         wait = Wait(self, effect, tell)
         wait.send()
         return wait.cancel
