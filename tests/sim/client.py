@@ -83,9 +83,7 @@ class Client:
         if error is None:
             assert running.result is not None
             try:
-                leadership = member.elected(
-                    process, ticket, candidate, running.result, Leadership
-                )
+                leadership = member.elected(process, ticket, candidate, running.result, Leadership)
                 member.line.leave(ticket)
                 told(leadership, None)
                 return
@@ -109,7 +107,8 @@ class Client:
     def cancel_campaign(self) -> bool:
         """As the blocking front-end's."""
         tickets = self.member.line.tickets()
-        return any([ticket.cancel() for ticket in tickets if ticket.campaigns])
+        cancelled = [ticket.cancel() for ticket in tickets if ticket.campaigns]
+        return any(cancelled)
 
     def resign(self, leadership: Leadership, told: Callable[[Exception | None], None]) -> None:
         """Gives leadership up, as ``Leadership.resign``; ``told`` gets what went wrong."""
@@ -127,9 +126,7 @@ class Client:
         """Replaces the leader's value."""
         link = self.process.link
         deadline = link.clock() + link.timeout
-        self._start(
-            leading.proclaim(link, leadership.state, value, deadline=deadline), told
-        )
+        self._start(leading.proclaim(link, leadership.state, value, deadline=deadline), told)
 
     def _start(self, plan: Any, told: Callable[[Exception | None], None]) -> None:
         running: Running[Any] = Running(self.process, plan, lambda over: told(over.error))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_election._core.effects import Failure
 from etcd_election._core.method import Method
 
-from .store import Header, Kv, LeaseAnswer, RangeAnswer, Refused, Store
+from .store import LEASE_NOT_FOUND, Header, Kv, LeaseAnswer, RangeAnswer, Refused, Store
 from .world import World
 
 if TYPE_CHECKING:
@@ -90,12 +90,7 @@ class Cluster:
 
     def serves(self, member: Member) -> bool:
         """True for a member in touch with a raft leader."""
-        return (
-            self.leader is not None
-            and member.up
-            and not member.stopped
-            and not member.isolated
-        )
+        return self.leader is not None and member.up and not member.stopped and not member.isolated
 
     def well(self) -> bool:
         """True if every member serves."""
@@ -321,15 +316,8 @@ class Cluster:
             return store.txn(request)
         if method is Method.RANGE:
             return RangeAnswer(store.header(), store.range(request))
-        if method is Method.KEEPALIVE:
-            return self._keepalive(request.ID)
-        if method is Method.GRANT:
-            store.grant(request.ID, request.TTL, owner)
-            return LeaseAnswer(store.header(), request.ID, request.TTL)
-        if method is Method.REVOKE:
-            if not store.revoke(request.ID, f"lease revoked by {owner}"):
-                raise Refused(Failure("NOT_FOUND", "etcdserver: requested lease not found"))
-            return LeaseAnswer(store.header())
+        if method.service == "Lease":
+            return self._carry_out_lease(method, request, owner)
         leader = request.leader
         kv = store.keys.get(leader.key)
         stands = kv is not None and kv.create_revision == leader.rev
@@ -341,6 +329,17 @@ class Cluster:
         if not stands or leader.lease not in store.leases:
             raise Refused(Failure("UNKNOWN", "election: not leader"))
         store.put(leader.key, request.value, leader.lease)
+        return LeaseAnswer(store.header())
+
+    def _carry_out_lease(self, method: Method, request: Any, owner: str) -> LeaseAnswer:
+        store = self.store
+        if method is Method.KEEPALIVE:
+            return self._keepalive(request.ID)
+        if method is Method.GRANT:
+            store.grant(request.ID, request.TTL, owner)
+            return LeaseAnswer(store.header(), request.ID, request.TTL)
+        if not store.revoke(request.ID, f"lease revoked by {owner}"):
+            raise Refused(LEASE_NOT_FOUND)
         return LeaseAnswer(store.header())
 
     def _keepalive(self, number: int) -> LeaseAnswer:

@@ -2,9 +2,9 @@
 
 A Campaign's handler puts the candidate's key, waits until no older key is left, one after the
 other, and answers OK without looking at its own key again (phantom wins). When its call ends before
-it has answered, it deletes that key a moment later, even if the key leads or another call on the
-same lease has taken it up (the call owns the key; stale clean-up). What keeps it from that leaves an
-orphan: the put was still under way, the token or the member is gone, its service is wedged.
+it has answered, it deletes that key a moment later, even if the key leads, or another call on the
+same lease has taken it up (the call owns the key; stale clean-up). What keeps it from that leaves
+an orphan: the put was still under way, the token or the member is gone, its service is wedged.
 
 Not modelled: two users on one member (etcd issue 17502), and the wedge's own cause: a wedge is a
 fault of the schedule.
@@ -184,7 +184,7 @@ class Campaign(Handler):
             self._watch(before.key)
 
     def _changed(self, kv: Kv, deleted: bool) -> None:
-        if not deleted or self.member.wedged:
+        if not deleted or kv.key != self._watched or self.member.wedged:
             return
         self._unwatch()
         settled = self.world.now > self._joined_at + 0.1
@@ -262,7 +262,7 @@ class Observe(Handler):
             self.wait.observed(LeaderAnswer(self.store.header(), first))
 
     def _changed(self, kv: Kv, deleted: bool) -> None:
-        if self.member.wedged:
+        if kv.key != self._watched or self.member.wedged:
             return
         if deleted:
             self._unwatch()
@@ -290,7 +290,7 @@ def serve(cluster: Cluster, wait: Wait) -> None:
     kind = Campaign if wait.method is Method.CAMPAIGN else Observe
     if wait.over:
         # Given up before it arrived: it is served, and told of its end at once.
-        cluster.world.after(0.0005, lambda: wait.handler and wait.handler.gone())
+        cluster.world.after(0.0005, wait.gone)
     kind(cluster, wait)
 
 

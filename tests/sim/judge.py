@@ -131,7 +131,9 @@ class Judge:
 
     def _told(self, holder: Holder) -> None:
         if holder.believes:
-            self.world.violated(f"{holder.process.name} still believes, long after the key was removed")
+            self.world.violated(
+                f"{holder.process.name} still believes, long after the key was removed"
+            )
 
     def _told_soon(self, holder: Holder) -> None:
         if holder.believes and holder.process.well_for() > _WELL:
@@ -144,7 +146,7 @@ class Judge:
         world.after(0.5, self.look)
         head = cluster.store.first()
         revision = head.create_revision if head else 0
-        if revision != self._head or any([holder.believes for holder in self.holders]):
+        if revision != self._head or any(holder.believes for holder in self.holders):
             self._head, self._head_since = revision, world.now
         if head is None or world.now < self._head_since + _LEADS_WITHIN:
             return

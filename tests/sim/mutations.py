@@ -129,7 +129,9 @@ def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
 def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     ended = campaign._ended
 
-    def believing(candidate: Any, candidacy: Candidacy, lease: LeaseClock, fresh: bool, fact: Ended) -> None:
+    def believing(
+        candidate: Any, candidacy: Candidacy, lease: LeaseClock, fresh: bool, fact: Ended
+    ) -> None:
         ended(candidate, candidacy, lease, fresh, fact)
         reply: Any = fact.reply
         if not isinstance(reply, Failure):

@@ -1,4 +1,4 @@
-"""An observer of the election: it may skip leaders, but never goes back, and is never late for long.
+"""An observer of the election: it may skip leaders, but never goes back, nor is late for long.
 
 Counted on: that a read every few seconds mends whatever the Observe stream and the watch keep back.
 """

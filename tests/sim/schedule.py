@@ -109,7 +109,7 @@ class Schedule:
         """Every client that lives is elected, one after the other."""
         world, users = self.world, self.users
         bound = 4 * self.ttl + 15.0 + 4.0 * len(users)
-        elected = world.run_until(lambda: all([user.done for user in users]), bound)
+        elected = world.run_until(lambda: all(user.done for user in users), bound)
         if not elected and not world.violations:
             stuck = [user.process.name for user in users if not user.done]
             world.violated(f"not elected in the end: {', '.join(stuck)}")

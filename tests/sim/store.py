@@ -253,7 +253,9 @@ class Store:
     def renew(self, lease: Lease, extra: float = 0.0) -> None:
         """The ttl counts from now; what runs out is found at most half a second later."""
         world = self.world
-        lease.expires_at = world.now + lease.ttl + extra + 0.005 + max(0.0, world.random() * 0.7 - 0.205)
+        lease.expires_at = (
+            world.now + lease.ttl + extra + 0.005 + max(0.0, world.random() * 0.7 - 0.205)
+        )
         timer = lease.timer
         if timer is None or timer[0] > lease.expires_at:
             if timer is not None:

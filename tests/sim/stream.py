@@ -43,6 +43,10 @@ class WatchAnswer:
     events: list[WatchEvent] = field(default_factory=list)
 
 
+def _unheard(kv: Kv, deleted: bool) -> None:
+    """Nobody watches."""
+
+
 class Stream:
     """One Watch call."""
 
@@ -82,7 +86,7 @@ class Stream:
         store = self._cluster.store
         cancelled = request.cancel_request.watch_id
         if cancelled:
-            key, watcher = self._watchers.pop(cancelled, (b"", lambda kv, deleted: None))
+            key, watcher = self._watchers.pop(cancelled, (b"", _unheard))
             store.unwatch(key, watcher)
             return
         create = request.create_request
@@ -229,4 +233,3 @@ class Hub:
         if self.stream is not None:
             self.stream.close()
             self.stream = None
-

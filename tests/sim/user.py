@@ -20,9 +20,7 @@ class User:
         brief: True in the end: lead for a moment, resign, and that is all.
     """
 
-    def __init__(
-        self, make: Callable[[], Process], *, ttl: int, via: str, name: str
-    ) -> None:
+    def __init__(self, make: Callable[[], Process], *, ttl: int, via: str, name: str) -> None:
         self._make = make
         self._ttl = ttl
         self._via = via
@@ -78,9 +76,7 @@ class User:
             self._cancelled = True
             self.world.counts["act: campaign cancelled"] += 1
 
-    def _told(
-        self, client: Client, leadership: Leadership | None, error: Exception | None
-    ) -> None:
+    def _told(self, client: Client, leadership: Leadership | None, error: Exception | None) -> None:
         world = self.world
         if leadership is None:
             assert error is not None

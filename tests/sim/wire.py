@@ -244,16 +244,17 @@ class Wait:
         if self.dead or self.path.stale_waits:
             return
         if self.path.requests_cut:
-            self.path.parked.append(self._gone)
+            self.path.parked.append(self.gone)
         else:
-            self._wire.world.after(self.path.delay(), self._gone)
+            self._wire.world.after(self.path.delay(), self.gone)
 
     def reset(self) -> None:
         """The connection breaks, and both sides see it."""
         self._send(Ended(BROKEN))
-        self._gone()
+        self.gone()
 
-    def _gone(self) -> None:
+    def gone(self) -> None:
+        """The member hears that the client's end is closed."""
         if self.handler is not None:
             self.handler.gone()
 
