@@ -7,13 +7,13 @@ changed, another seed may do it: ``caught`` looks further.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from etcd_election._core import timing
+from etcd_election._core import running, timing
 from etcd_election._core.candidacy import Action, Candidacy, Step
 from etcd_election._core.candidate import Session
 from etcd_election._core.cluster import ClusterWatch
@@ -41,7 +41,7 @@ class Mutation:
     patches: Callable[[], list[Patch]]
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def applied(self) -> Generator[None]:
         """The core without the remedy."""
         with ExitStack() as stack:
             for target, attribute, replacement in self.patches():
@@ -73,12 +73,21 @@ def caught(mutation: Mutation, further: int = 300) -> tuple[int, str] | None:
     return None
 
 
-@_mutation(0)
+def _always(answer: object) -> Callable[..., Any]:
+    """Gives this, whatever it is asked."""
+
+    def replacement(*_: object) -> Any:
+        return answer
+
+    return replacement
+
+
+@_mutation(2)
 def no_margin() -> list[Patch]:
-    return [(timing, "margin", lambda ttl: 0.0)]
+    return [(timing, "margin", _always(0.0))]
 
 
-@_mutation(0)
+@_mutation(82)
 def deadline_counted_from_the_answer() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -88,7 +97,7 @@ def deadline_counted_from_the_answer() -> list[Patch]:
     return [(LeaseClock, "renewed", from_now)]
 
 
-@_mutation(0)
+@_mutation(30)
 def late_keepalive_revives() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -103,17 +112,17 @@ def late_keepalive_revives() -> list[Patch]:
     return [(LeaseClock, "renewed", revived)]
 
 
-@_mutation(0)
+@_mutation(320)
 def raft_term_ignored() -> list[Patch]:
-    return [(ClusterWatch, "stale_term", lambda self, term: False)]
+    return [(ClusterWatch, "stale_term", _always(False))]
 
 
-@_mutation(0)
+@_mutation(15)
 def elected_with_hardly_any_time_left() -> list[Patch]:
-    return [(timing, "enough", lambda ttl: 0.0)]
+    return [(timing, "enough", _always(0.0))]
 
 
-@_mutation(0)
+@_mutation(1)
 def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
     next_ = Candidacy.next
 
@@ -125,7 +134,7 @@ def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
     return [(Candidacy, "next", open_or_not)]
 
 
-@_mutation(0)
+@_mutation(13)
 def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     ended = campaign._ended
 
@@ -142,7 +151,7 @@ def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     return [(campaign, "_ended", believing)]
 
 
-@_mutation(0)
+@_mutation(119)
 def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     def kept(self: Session) -> bool:
         if self.lease is not None:
@@ -152,7 +161,7 @@ def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     return [(Session, "drop_tainted", kept)]
 
 
-@_mutation(0)
+@_mutation(31)
 def broken_call_keeps_its_lease() -> list[Patch]:
     def goes_on(self: Candidacy) -> None:
         self._call_open = False
@@ -161,7 +170,7 @@ def broken_call_keeps_its_lease() -> list[Patch]:
     return [(Candidacy, "call_broke", goes_on)]
 
 
-@_mutation(0)
+@_mutation(263)
 def lease_used_again_while_its_resign_is_under_way() -> list[Patch]:
     lease = campaign._lease
 
@@ -182,9 +191,9 @@ def leader_does_not_look_after_its_key() -> list[Patch]:
     return [(leading, "watch_over", deaf)]
 
 
-@_mutation(0)
+@_mutation(4)
 def leader_has_a_beat_but_no_watch() -> list[Patch]:
-    return [(leading, "Watch", lambda keys: Receive(0.0))]
+    return [(leading, "Watch", _always(Receive(0.0)))]
 
 
 @_mutation(0)
@@ -195,17 +204,17 @@ def leader_has_a_watch_but_no_beat() -> list[Patch]:
     return [(leading, "_look", no_look)]
 
 
-@_mutation(0)
+@_mutation(7)
 def hanging_Election_service_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "TURN_WITHIN", float("inf"))]
 
 
-@_mutation(0)
+@_mutation(122)
 def Campaign_stuck_in_raft_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "KEY_WITHIN", float("inf"))]
 
 
-@_mutation(0)
+@_mutation(16)
 def candidate_has_no_watch() -> list[Patch]:
     told = Candidacy.told
 
@@ -216,7 +225,7 @@ def candidate_has_no_watch() -> list[Patch]:
     return [(Candidacy, "told", deaf)]
 
 
-@_mutation(0)
+@_mutation(145)
 def candidate_has_no_beat() -> list[Patch]:
     read = Candidacy.read
 
@@ -228,7 +237,7 @@ def candidate_has_no_beat() -> list[Patch]:
     return [(Candidacy, "read", no_beat)]
 
 
-@_mutation(0)
+@_mutation(6)
 def orphan_is_left_when_joining_again() -> list[Patch]:
     def left(candidate: Any, lease: LeaseClock) -> Plan[None]:
         yield Receive(0.0)
@@ -248,18 +257,26 @@ def lease_is_let_run_out_instead_of_revoked() -> list[Patch]:
 
 
 @_mutation(0)
-def revoking_is_tried_once() -> list[Patch]:
-    return [(timing, "RETIRE_AFTER", float("-inf"))]
+def last_word_of_a_call_that_was_shut_is_kept() -> list[Patch]:
+    return [(running, "OF_CALL", ())]
 
 
 @_mutation(0)
+def one_endpoint_may_eat_all_the_time() -> list[Patch]:
+    def stretched(attempt: int, latency: float, left: float) -> float:
+        return min(left, max(timing.PATIENCE[min(attempt, 4)], latency * timing.STRETCH))
+
+    return [(timing, "patience", stretched)]
+
+
+@_mutation(364)
 def cancelled_win_is_handed_out() -> list[Patch]:
-    return [(Ticket, "win", lambda self: True)]
+    return [(Ticket, "win", _always(True))]
 
 
-@_mutation(0)
+@_mutation(23)
 def refused_token_is_kept() -> list[Patch]:
-    return [(TokenSlot, "refused", lambda self, generation: False)]
+    return [(TokenSlot, "refused", _always(False))]
 
 
 @_mutation(0)

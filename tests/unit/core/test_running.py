@@ -101,7 +101,9 @@ class Carried:
         self.got: list[Any] = []
         self.ended: list[Running[Any]] = []
         self.closed = False
-        self.running = Running(self.carrier, plan or self._plan(effects), self.ended.append)
+        self.running: Running[Any] = Running(
+            self.carrier, plan or self._plan(effects), self.ended.append
+        )
         self.running.start()
 
     def _plan(self, effects: tuple[Effect, ...]) -> Plan[str]:
