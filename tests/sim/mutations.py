@@ -63,7 +63,7 @@ def _mutation(seed: int) -> Callable[[Callable[[], list[Patch]]], Callable[[], l
     return register
 
 
-def caught(mutation: Mutation, further: int = 300) -> tuple[int, str] | None:
+def caught(mutation: Mutation, further: int = 3000) -> tuple[int, str] | None:
     """The first seed that breaks an invariant, and which: the known one, or one of the first."""
     with mutation.applied():
         for seed in (mutation.seed, *range(further)):
@@ -196,7 +196,7 @@ def leader_has_a_beat_but_no_watch() -> list[Patch]:
     return [(leading, "Watch", _always(Receive(0.0)))]
 
 
-@_mutation(0)
+@_mutation(414)
 def leader_has_a_watch_but_no_beat() -> list[Patch]:
     def no_look(link: Any, state: LeadershipState) -> Plan[None]:
         yield Receive(0.0)
@@ -256,12 +256,12 @@ def lease_is_let_run_out_instead_of_revoked() -> list[Patch]:
     return [(session, "retire", run_out)]
 
 
-@_mutation(0)
+@_mutation(1652)
 def last_word_of_a_call_that_was_shut_is_kept() -> list[Patch]:
     return [(running, "OF_CALL", ())]
 
 
-@_mutation(0)
+@_mutation(746)
 def one_endpoint_may_eat_all_the_time() -> list[Patch]:
     def stretched(attempt: int, latency: float, left: float) -> float:
         return min(left, max(timing.PATIENCE[min(attempt, 4)], latency * timing.STRETCH))
