@@ -116,11 +116,11 @@ class Report:
 def sweep(seeds: Iterable[int]) -> Report:
     """Runs these seeds, one after the other, in this process."""
     report = Report()
-    decide = Candidacy.next
+    decide, steps = Candidacy.next, Counter[Action]()
 
     def counted(self: Candidacy, now: float) -> Step:
         step = decide(self, now)
-        report.counts[f"candidacy: {step.action.name}"] += 1
+        steps[step.action] += 1
         return step
 
     collecting = gc.isenabled()
@@ -137,6 +137,7 @@ def sweep(seeds: Iterable[int]) -> Report:
         if collecting:
             gc.enable()
         gc.collect()
+    report.counts.update({f"candidacy: {action.name}": n for action, n in steps.items()})
     return report
 
 

@@ -160,7 +160,7 @@ class User:
 
     def _absence(self) -> float:
         """How long nobody takes its place, at most."""
-        return self._ttl * (1.0 if self.brief else 8.0)
+        return self._ttl * (1.0 if self.brief else 11.0)
 
     def end(self) -> None:
         """Closes for good."""
