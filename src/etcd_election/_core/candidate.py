@@ -85,6 +85,8 @@ class Candidate:
         self.timeout = timeout
         self.gives_up_at = float("inf") if not timeout else now + timeout
         self.unavailable_at = now + link.timeout
+        self._asked_at = now
+        self._queued = 0.0
         self.reached = False
         self.stood = False
         self.clean = False
@@ -100,7 +102,9 @@ class Candidate:
 
     def started(self) -> None:
         """Its turn has come (a campaign may have run before it): the time to connect starts now."""
-        self.unavailable_at = self.link.clock() + self.link.timeout
+        now = self.link.clock()
+        self._queued = now - self._asked_at
+        self.unavailable_at = now + self.link.timeout
 
     def check_time(self) -> None:
         """Raises CampaignTimeout when the time is up."""
@@ -110,9 +114,10 @@ class Candidate:
     def too_hasty(self, error: errors.Unavailable) -> bool:
         """True if the time given, rather than etcd, is why there was no answer.
 
-        Etcd had answered before, or had less time than one attempt is given.
+        Etcd had answered before, or had less time than one attempt is given: little was given, or
+        little was left of it when the turn came.
         """
-        hasty = self.timeout is not None and self.timeout < timing.PATIENCE[0]
+        hasty = self.timeout is not None and self.timeout - self._queued < timing.PATIENCE[0]
         return self.reached or (hasty and error.maybe_applied)
 
     def timed_out(self) -> errors.CampaignTimeout:

@@ -116,6 +116,10 @@ class Observed:
     response: Message
 
 
+OF_CALL = (Ended, Observed)
+"""Facts of the long call; a plan has one at most."""
+
+
 @dataclass(frozen=True)
 class WatchStands:
     """From ``revision`` on, changes of ``key`` (or prefix) are told; what is older must be read."""

@@ -185,6 +185,8 @@ class Running(Generic[T]):
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None
         self._call += 1
+        # What the call said while the plan waited for something else must not be taken for the next
+        # call's word: a candidate would lead while that one is open.
         self._inbox = deque(fact for fact in self._inbox if not isinstance(fact, OF_CALL))
         if cancel is not None:
             self._carrier.shut(cancel)

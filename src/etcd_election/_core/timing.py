@@ -95,9 +95,15 @@ def enough(ttl: float) -> float:
     return ttl / 3
 
 
-def patience(attempt: int, latency: float) -> float:
-    """How long attempt number ``attempt`` (from 0) of an idempotent call may take."""
-    return max(PATIENCE[min(attempt, len(PATIENCE) - 1)], latency * STRETCH)
+def patience(attempt: int, latency: float, left: float) -> float:
+    """How long attempt number ``attempt`` (from 0) of an idempotent call may take.
+
+    Stretched by ``latency``, but not to more than half of what is ``left`` (or what two answers
+    take): what was slow for a while, or was measured by a process that was stopped, must leave time
+    for another endpoint.
+    """
+    stretched = min(latency * STRETCH, max(left / 2, latency * 2))
+    return max(PATIENCE[min(attempt, len(PATIENCE) - 1)], stretched)
 
 
 def round_delay(rounds: int, random: Random) -> float:

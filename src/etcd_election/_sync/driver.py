@@ -190,6 +190,8 @@ class Driver:
         if cancel is None:
             return
         self._call += 1
+        # What the call said while the plan waited for something else is no fact any more either.
+        self._facts = deque(fact for fact in self._facts if not isinstance(fact, OF_CALL))
         delay = self._link.stagger.delay(self._link.clock())
         try:
             if delay:

@@ -98,6 +98,15 @@ def test_distant_cluster_is_given_the_time_it_takes(clock: FakeClock) -> None:
     assert asking(link, clock).expect(Invoke).timeout == pytest.approx(1.6)
 
 
+def test_slowness_of_the_past_does_not_let_one_endpoint_eat_all_the_time(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2)
+    link.ring.worked(0, START)
+    link.latency = 0.8
+    script = asking(link, clock)
+    assert script.silent(Method.RANGE).timeout == pytest.approx(2.5)
+    assert script.expect(Invoke).timeout == pytest.approx(1.6, abs=0.01)
+
+
 def test_no_attempt_outlasts_the_operation(clock: FakeClock) -> None:
     link = make_link(clock)
     script = asking(link, clock, seconds=1.5)

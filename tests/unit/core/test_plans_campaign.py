@@ -1023,6 +1023,14 @@ def test_less_time_than_one_attempt_takes_says_nothing_about_etcd() -> None:
     c.script.raised(errors.CampaignTimeout)
 
 
+def test_hardly_any_time_left_when_the_turn_comes_says_nothing_about_etcd() -> None:
+    c = Campaigning(timeout=5.0)
+    c.script.receive(Word.TURN, after=4.99)
+    c.script.silent(Method.GRANT)
+    c.script.sleep()
+    c.script.raised(errors.CampaignTimeout)
+
+
 def test_time_for_an_attempt_and_no_answer_is_unavailable() -> None:
     c = Campaigning(timeout=0.3)
     c.turn()
@@ -1334,10 +1342,24 @@ def test_campaign_after_a_resigned_leadership_uses_its_lease_again() -> None:
     state = elected(c)
     c.script.close()
     state.end(LostReason.RESIGNED)
+    state.key_left = False
     c.begin()
     c.turn()
     c.open()
     assert c.lease is state.lease
+
+
+def test_campaign_while_a_resign_is_under_way_takes_another_lease() -> None:
+    c = Campaigning()
+    state = elected(c)
+    c.script.close()
+    state.end(LostReason.RESIGNED)
+    c.begin()
+    c.turn()
+    assert c.host.retired == [state.lease], "the Resign would remove the key of this campaign"
+    c.grant()
+    c.open()
+    assert c.lease is not state.lease
 
 
 def test_proclamation_of_unknown_outcome_is_an_error_and_the_leadership_stays() -> None:

@@ -32,10 +32,13 @@ def test_leadership_is_handed_out_with_time_for_the_next_renewal() -> None:
 
 
 def test_first_attempts_are_short_and_a_slow_cluster_is_given_more() -> None:
-    attempts = [timing.patience(attempt, 0.0) for attempt in range(8)]
+    attempts = [timing.patience(attempt, 0.0, 30.0) for attempt in range(8)]
     assert attempts == [0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]
-    assert timing.patience(0, 0.2) == pytest.approx(1.6)
-    assert timing.patience(4, 0.2) == 2.0
+    assert timing.patience(0, 0.2, 30.0) == pytest.approx(1.6)
+    assert timing.patience(4, 0.2, 30.0) == 2.0
+    assert timing.patience(0, 0.8, 5.0) == 2.5, "time is left for another endpoint"
+    assert timing.patience(4, 0.8, 3.0) == 2.0
+    assert timing.patience(0, 0.8, 1.0) == 1.6, "no attempt is too short to be answered"
 
 
 @quick

@@ -146,7 +146,7 @@ def ask(
         endpoint = attempts.endpoint()
         timeout = deadline - now
         if idempotent:
-            patience = timing.patience(attempts.count, link.latency)
+            patience = timing.patience(attempts.count, link.latency, timeout)
             fresh = timing.CONNECTING if link.ring.fresh(endpoint) and not attempts.count else 0.0
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
@@ -229,7 +229,8 @@ def authenticate(
             request = rpc_pb2.AuthenticateRequest(name=user, password=password)
             endpoint = link.ring.pick()
             now = link.clock()
-            timeout = min(deadline - now, timing.CONNECTING + timing.patience(2, link.latency))
+            left = deadline - now
+            timeout = min(left, timing.CONNECTING + timing.patience(2, link.latency, left))
             effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, ())
             reply = yield from interruptible(effect)
             if not isinstance(reply, Failure):

@@ -88,7 +88,7 @@ def campaign(
             candidate.check_time()
             if not candidate.patient:
                 yield from _look_first(candidate)
-            lease, fresh = yield from _lease(candidate)
+            lease, fresh = yield from _lease(candidate, state)
             try:
                 return (yield from _compete(candidate, lease, fresh))
             except _CandidacyOver as over:
@@ -120,8 +120,11 @@ def _look_first(candidate: Candidate) -> Plan[None]:
         raise candidate.timed_out()
 
 
-def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
-    """A lease to campaign with: (lease, whether it was granted just now)."""
+def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[LeaseClock, bool]]:
+    """A lease to campaign with: (lease, whether it was granted just now).
+
+    One whose last leadership is still being resigned is left: that Resign would remove the new key.
+    """
     link, own = candidate.link, candidate.session
     if own.resume is not None:
         lease = link.new_lease(own.resume)
@@ -136,7 +139,8 @@ def _lease(candidate: Candidate) -> Plan[tuple[LeaseClock, bool]]:
             )
         own.adopt(lease)
         return lease, True
-    if own.lease is not None and own.lease.alive and not own.lease.tainted:
+    resigning = last is not None and last.lease is own.lease and last.key_left
+    if own.lease is not None and own.lease.alive and not (own.lease.tainted or resigning):
         if own.lease.remaining() > own.lease.ttl / 2:
             return own.lease, False
         if (yield from session.renew(link, own.lease, deadline=candidate.deadline())):
@@ -188,7 +192,7 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
                 yield from _wait(candidate, candidacy, lease, fresh, step.until)
             elif step.action is Action.READ:
                 if waiting is not None and candidacy.call_open:
-                    yield from _keep_token(link, waiting)
+                    yield from _keep_token(link, waiting, lease)
                 yield from _read(candidate, candidacy, lease)
             elif step.action is Action.WON:
                 state = yield from _won(candidate, candidacy, lease)
@@ -207,7 +211,7 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
             link.waits.give(endpoint)
 
 
-def _keep_token(link: Link, waiting: Open) -> Plan[None]:
+def _keep_token(link: Link, waiting: Open, lease: LeaseClock) -> Plan[None]:
     """Uses a blocked call's token on its member: there a simple token lives by use.
 
     Otherwise it runs out (after 300 s by default) and the call fails when its turn comes.
@@ -218,7 +222,7 @@ def _keep_token(link: Link, waiting: Open) -> Plan[None]:
     if waiting.metadata == metadata and waiting.endpoint == link.ring.pick():
         return  # as the read that follows
     request = rpc_pb2.RangeRequest(key=b"\0", serializable=True, count_only=True)
-    timeout = timing.patience(0, link.latency)
+    timeout = timing.patience(0, link.latency, lease.remaining())
     yield from interruptible(
         Invoke(waiting.endpoint, Method.RANGE, request, timeout, waiting.metadata)
     )
