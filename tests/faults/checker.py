@@ -232,11 +232,11 @@ def _tokens(history: History) -> Row:
     ]
     terms = len(history.beliefs)
     # A run in which nearly nothing happened proves nothing.
-    enough = terms >= (history.window[1] - history.window[0]) / 15
+    enough = terms >= (history.window[1] - history.window[0]) / 30
     return Row(
         "tokens not rising",
         f"{len(fallen)} of {terms} terms",
-        "0, and a term every 15 s",
+        "0, and a term every 30 s",
         not fallen and enough,
         tuple(fallen),
     )

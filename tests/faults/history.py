@@ -264,8 +264,9 @@ def _queue(truth: list[Line], end: float) -> tuple[list[Life], list[tuple[float,
             head, since = first, at
 
     for at, line in zip(times, events, strict=True):
-        key, token = line["key"], line["token"]
+        key = line["key"]
         if line["what"] == "put":
+            token = line["token"]
             if token not in lives:
                 lives[token] = Life(key, token, line["owner"], line["lease"], at)
             standing[key] = token

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import queue
+import random
 import selectors
 import socket
 import struct
@@ -34,9 +35,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
+from .etcd_server import HOST, PORTS
+
 T = TypeVar("T")
 
-HOST = "127.0.0.1"
 CHUNK = 64 << 10
 BUFFER = 256 << 10
 
@@ -252,14 +254,29 @@ class TcpProxy:
                 self._orders.get_nowait()()
 
     def _listen(self) -> None:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, self._port))
-        listener.listen(1024)
+        listener = self._listener_on(self._port) if self._port else None
+        while listener is None:
+            # Not one that the system hands out: while new connections are refused, an outgoing one
+            # could take it.
+            if self._port:
+                raise OSError(f"somebody has taken port {self._port}")
+            listener = self._listener_on(random.choice(PORTS))
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
         self._selector.register(listener, selectors.EVENT_READ)
         self._listener = listener
+
+    @staticmethod
+    def _listener_on(port: int) -> socket.socket | None:
+        listener = socket.socket()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, port))
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            return None
+        return listener
 
     def _set_mode(self, mode: Mode) -> None:
         if mode is Mode.REFUSE:
