@@ -18,6 +18,8 @@ from .spans import Spans, union
 
 FAIL_OVER = 0.7
 """Seconds on top of the ttl: etcd looks for ended leases twice a second."""
+PROMOTION = 1.0
+"""A new raft leader gives every lease its ttl and an election timeout anew (lessor.Promote)."""
 STRETCH = 2.0
 """The longest avoidable time without a leader, in seconds."""
 SHARE = {"kv": 0.02, "service": 0.05}
@@ -311,13 +313,9 @@ def _fail_over(history: History) -> Row:
         before = Spans([(killed_at - history.ttl, killed_at)])
         calm = not (before & history.disturbed[process.number]) and not (before - history.quorum)
         renewed = process.renewals[-1] if calm and process.renewals else killed_at
-        returns = [start for start, _ in history.quorum]
-        base = max(
-            [
-                renewed,
-                *(t for t in (*history.terms, *returns) if killed_at - 1 < t < following.start),
-            ]
-        )
+        changes = [start for start, _ in history.quorum]
+        changes += [term + PROMOTION for term in history.terms]
+        base = max([renewed, *(t for t in changes if killed_at - 1 < t < following.start)])
         waited = Spans([(life.gone_at, following.start)])
         seconds = following.start - base - (waited - ready).total
         took.append(seconds)
@@ -330,7 +328,7 @@ def _fail_over(history: History) -> Row:
 def _unbelieved(history: History) -> Row:
     limit = history.ttl + FAIL_OVER
     nobody = without_leader(history)
-    resets = [Spans([(term, term + 1e-6)]) for term in history.terms]
+    resets = [Spans([(term, term + PROMOTION)]) for term in history.terms]
     found = []
     for start, end, life in history.heads:
         idle = (Spans([(start, end)]) & nobody & history.quorum) - history.able(life.owner)
