@@ -99,6 +99,11 @@ def run(plan: Plan, folder: Path) -> tuple[History, list[Row]]:
         _wind_down(candidates, observer, folder, log)
         _look_round(cluster, observer, log)
     log.close()
+    return read_back(folder)
+
+
+def read_back(folder: Path) -> tuple[History, list[Row]]:
+    """Judges the logs in a folder."""
     workers = [(path.stem, read(path)) for path in sorted(folder.glob("w*.log"))]
     history = gather(read(folder / "truth.log"), read(folder / "nemesis.log"), workers)
     return history, judge(history)
@@ -180,7 +185,7 @@ def main() -> int:
     parser.add_argument("--via", choices=("service", "kv"), default="service")
     parser.add_argument("--naive", action="store_true", help="candidates on raw stubs instead")
     parser.add_argument("--keep", help="a folder for the logs, which stay")
-    parser.add_argument("--judge", help="only judge again the logs in this folder")
+    parser.add_argument("--judge", help="only judge the logs of an earlier run in this folder")
     args = parser.parse_args()
     seed = random.randrange(1 << 20) if args.seed is None else args.seed
     plan = Plan(args.etcd, args.seconds, seed, args.members, args.via, args.naive)
@@ -190,7 +195,10 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-        history, rows = run(plan, folder)
+        if args.judge:
+            history, rows = read_back(Path(args.judge))
+        else:
+            history, rows = run(plan, folder)
         print(report(plan, history, rows), flush=True)  # noqa: T201
     return 0 if plan.naive or all(row.holds for row in rows) else 1
 

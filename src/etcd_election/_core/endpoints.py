@@ -143,7 +143,12 @@ class EndpointRing:
             self._failed_at[endpoint] = at
 
     def fresh(self, endpoint: int) -> bool:
-        """True while nothing has succeeded on this endpoint since it was last suspected."""
+        """True where the first attempt is to have time to connect.
+
+        That is, where nothing has ever succeeded, and, if there is no other endpoint, since this
+        one was last suspected. Where there are others, a suspected one is not to be waited for.
+        """
         with self._lock:
-            never = self._worked_at[endpoint] == float("-inf")
-            return never or self._failed_at[endpoint] is not None
+            if self._worked_at[endpoint] == float("-inf"):
+                return True
+            return len(self._failed_at) == 1 and self._failed_at[endpoint] is not None

@@ -194,8 +194,14 @@ def test_connection_is_fresh_until_something_succeeded_on_it() -> None:
     ring.worked(0, 1.0)
     assert not ring.fresh(0)
     assert ring.fresh(1)
-    ring.failed(0, 2.0, 2.0)
-    assert ring.fresh(0)
+
+
+def test_suspected_connection_is_waited_for_only_where_there_is_no_other() -> None:
+    for size in (1, 2):
+        ring = EndpointRing(size)
+        ring.worked(0, 1.0)
+        ring.failed(0, 2.0, 2.0)
+        assert ring.fresh(0) == (size == 1)
 
 
 @pytest.mark.parametrize("text", ["localhost:1", "127.0.0.1:1", "127.3.2.1:1", "[::1]:1"])

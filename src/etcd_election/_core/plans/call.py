@@ -146,7 +146,8 @@ def ask(
         endpoint = attempts.endpoint()
         timeout = deadline - now
         if idempotent:
-            patience = timing.patience(attempts.count, link.latency)
+            # Longer only when all were tried: one that stands still must not eat a lease.
+            patience = timing.patience(attempts.count // len(link.endpoints), link.latency)
             fresh = timing.CONNECTING if link.ring.fresh(endpoint) and not attempts.count else 0.0
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
