@@ -64,6 +64,32 @@ class Overlap:
     cause: str
 
 
+@dataclass(frozen=True)
+class Size:
+    """A run in numbers, to be compared with another's."""
+
+    overlaps: int
+    longest: float
+    excused: int
+    excused_longest: float
+    share: float
+
+
+def measure(history: History) -> Size:
+    """The numbers, without a judgement."""
+    overlaps = find_overlaps(history)
+    plain = [overlap.seconds for overlap in overlaps if not overlap.cause]
+    excused = [overlap.seconds for overlap in overlaps if overlap.cause]
+    could = possible(history).total
+    return Size(
+        overlaps=len(plain),
+        longest=max(plain, default=0.0),
+        excused=len(excused),
+        excused_longest=max(excused, default=0.0),
+        share=avoidable(history).total / could if could else 0.0,
+    )
+
+
 def judge(history: History) -> list[Row]:
     """All rows, in the order of the promises."""
     overlaps = find_overlaps(history)
