@@ -38,7 +38,6 @@ FRONTS = ("blocking", "asyncio", "asyncio", "blocking")
 ELECTION = "faults"
 TTL = 3
 HOLD = 4.0
-QUIET = 2.0
 TURN = 10.0
 """Seconds in which, with all faults over, the next candidate must have been elected."""
 SETTLE = 15.0
@@ -112,7 +111,6 @@ def read_back(folder: Path) -> tuple[History, list[Row]]:
 def _wind_down(candidates: Sequence[Candidate], observer: Observer, folder: Path, log: Log) -> None:
     """With all faults over, one after the other leads and goes."""
     _await_leader(candidates, observer, folder, log)
-    eventually(lambda: True, QUIET)
     left = list(candidates)
     while left:
         leader = _await_leader(left, observer, folder, log)
