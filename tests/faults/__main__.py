@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .checker import Row, Size, measure
+from .checker import Size, measure
+from .rows import Row
 from .run import Plan, report, run
 
 # What part of the time each run gets.

@@ -27,11 +27,12 @@ from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
 from .arena import Candidate, Settings
-from .checker import Row, judge, table
+from .checker import judge
 from .history import History, gather
 from .log import Log, read
 from .nemesis import Nemesis
 from .observer import Observer
+from .rows import Row, table
 from .schedule import schedule
 
 FRONTS = ("blocking", "asyncio", "asyncio", "blocking")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .checker import table
+from .rows import table
 from .run import Plan, report, run
 
 SECONDS = 22.0

@@ -6,9 +6,11 @@ from collections import defaultdict
 
 import pytest
 
-from tests.faults.checker import Row, find_overlaps, judge, table
+from tests.faults.checker import judge
 from tests.faults.history import History, gather
 from tests.faults.log import Line
+from tests.faults.rows import Row, table
+from tests.faults.safety import find_overlaps
 from tests.faults.schedule import Kind, schedule
 from tests.faults.spans import Spans
 
