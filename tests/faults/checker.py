@@ -47,6 +47,7 @@ def judge(history: History) -> list[Row]:
         safety.tokens(history),
         liveness.fail_over(history),
         *liveness.availability(history),
+        liveness.needless(history),
         liveness.unbelieved(history),
         liveness.stuck(history),
         manners.left(history),

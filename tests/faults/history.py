@@ -64,6 +64,7 @@ class Process:
     campaigning: Spans = field(default_factory=Spans)
     renewals: list[float] = field(default_factory=list)
     errors: list[Line] = field(default_factory=list)
+    expired: list[float] = field(default_factory=list)
     usage: list[Line] = field(default_factory=list)
     killed_at: float | None = None
     status: int | None = None
@@ -213,6 +214,10 @@ def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[B
             process.front, process.via = line["front"], line["via"]
         elif what == "error":
             process.errors.append(line)
+            if line["kind"] == "SessionExpired":
+                process.expired.append(float(line["t"]))
+        elif what == "lost" and line["reason"] == "SESSION_EXPIRED":
+            process.expired.append(float(line["t"]))
         elif what == "usage":
             process.usage.append(line)
         elif (what == "forked" and line["believes"]) or what == "fork hangs":

@@ -120,3 +120,26 @@ def stuck(history: History) -> Row:
             if end - start > STUCK:
                 found.append(f"{at(history, start)} {process.name} for {end - start:.2f} s")
     return Row("stuck candidates", str(len(found)), "0", not found, tuple(found))
+
+
+def needless(history: History) -> Row:
+    """Leases that ran out although for half of their time, at the end, a way to renew was open."""
+    found = []
+    for process in history.processes.values():
+        able = history.able(process.name)
+        removed = [
+            when for when, token in history.removals if _owner(history, token) == process.name
+        ]
+        for ended_at in process.expired:
+            last = Spans([(ended_at - history.ttl / 2, ended_at - ROOM)])
+            by_others = any(ended_at - history.ttl < when < ended_at for when in removed)
+            if not last - able and not by_others:
+                found.append(f"{at(history, ended_at)} {process.name}")
+    expired = sum(len(process.expired) for process in history.processes.values())
+    measured = f"{len(found)} of {expired}"
+    return Row("leases lost with a way open", measured, "not judged", True, tuple(found))
+
+
+def _owner(history: History, token: int) -> str:
+    life = history.life(token)
+    return life.owner if life else ""
