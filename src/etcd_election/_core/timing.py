@@ -36,8 +36,10 @@ STRETCH = 8.0
 """No attempt is given less than so many times the latency that the cluster has shown."""
 CONNECTING = 1.0
 """What the first attempt gets on top where nothing is known, or where there is no other way."""
-ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""The pause after 1, 2, ... rounds in which every endpoint failed at once."""
+ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.5)
+"""The pause after 1, 2, ... rounds in which every endpoint failed at once.
+
+So long at most nobody knows that etcd is back, and nobody leads."""
 
 WATCH_DELAY = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The pause before a watch stream is opened again, after 0, 1, ... that brought nothing."""
