@@ -50,6 +50,7 @@ def judge(history: History) -> list[Row]:
         liveness.needless(history),
         liveness.unbelieved(history),
         liveness.stuck(history),
+        liveness.observers(history),
         manners.left(history),
         manners.errors(history),
         manners.ended(history),

@@ -65,6 +65,7 @@ class Process:
     renewals: list[float] = field(default_factory=list)
     errors: list[Line] = field(default_factory=list)
     expired: list[float] = field(default_factory=list)
+    observed: list[tuple[float, int]] = field(default_factory=list)
     usage: list[Line] = field(default_factory=list)
     killed_at: float | None = None
     status: int | None = None
@@ -220,6 +221,8 @@ def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[B
             process.expired.append(float(line["t"]))
         elif what == "usage":
             process.usage.append(line)
+        elif what == "observed":
+            process.observed.append((float(line["t"]), line["token"]))
         elif (what == "forked" and line["believes"]) or what == "fork hangs":
             process.bad.append(what)
     gil = [(float(line["t"]), bool(line["on"])) for line in lines if line["what"] == "gil"]
@@ -227,7 +230,8 @@ def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[B
     campaigns = [
         (float(line["t"]), line["what"] == "campaign")
         for line in lines
-        if line["what"] in ("campaign", "term", "error", "end")
+        if line["what"] in ("campaign", "term", "end")
+        or (line["what"] == "error" and line["during"] == "campaign")
     ]
     process.campaigning = _between(campaigns, end) & process.running
     return [Belief(process.name, token, *span) for token, span in believed.items()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from .history import History
 from .rows import ROOM, Row, at
 from .spans import Spans, union
@@ -14,6 +16,8 @@ STRETCH = 2.0
 """The longest avoidable time without a leader, in seconds."""
 SHARE = {"kv": 0.02, "service": 0.05}
 """How much of the possible time may be lost avoidably."""
+OBSERVED = 5.0
+"""How late an observer may be, in seconds."""
 STUCK = 5.0
 """A campaign that could go on and has no key in the queue for so many seconds is stuck."""
 
@@ -138,6 +142,24 @@ def needless(history: History) -> Row:
     expired = sum(len(process.expired) for process in history.processes.values())
     measured = f"{len(found)} of {expired}"
     return Row("leases lost with a way open", measured, "not judged", True, tuple(found))
+
+
+def observers(history: History) -> Row:
+    """Observers that do not know a leader who has led for so long, while they could be told."""
+    found = []
+    for process in history.processes.values():
+        told = [*process.observed, (float("inf"), 0)]
+        knows: dict[int, Spans] = {}
+        for (since, token), (until, _) in itertools.pairwise(told):
+            knows[token] = knows.get(token, Spans()) | Spans([(since, until)])
+        able = history.able(process.name).later(OBSERVED)
+        for start, end, life in history.heads:
+            due = Spans([(start, end)]).later(OBSERVED) & able
+            for from_, to in due - knows.get(life.token, Spans()):
+                found.append(f"{at(history, from_)} {process.name} {life.token} {to - from_:.2f} s")
+    return Row(
+        "observers too late", str(len(found)), f"0 by {OBSERVED:g} s", not found, tuple(found)
+    )
 
 
 def _owner(history: History, token: int) -> str:

@@ -11,6 +11,7 @@ from .rows import Row, at
 PERMITTED = {
     "campaign": {"SessionExpired", "Unavailable"},
     "resign": {"Unavailable"},
+    "observe": set[str](),
     "close": set[str](),
 }
 FLAT_AFTER = 20.0

@@ -68,6 +68,10 @@ class Spans:
             left.append((at, end))
         return Spans(left)
 
+    def later(self, delay: float) -> Spans:
+        """Without the first so many seconds of every span."""
+        return Spans((start + delay, end) for start, end in self._spans)
+
     @property
     def total(self) -> float:
         """Seconds in all."""

@@ -131,6 +131,8 @@ def blocking(worker: Worker) -> None:
         client.cancel_campaign()
 
     worker.on_quit = quit_
+    observer = threading.Thread(target=_observe, args=(worker, client), daemon=True)
+    observer.start()
     while not worker.quitting.is_set():
         worker.log.write("campaign")
         try:
@@ -153,6 +155,15 @@ def blocking(worker: Worker) -> None:
         etcd.close()
     except Exception as error:  # noqa: BLE001
         worker.failed("close", error)
+    observer.join()
+
+
+def _observe(worker: Worker, client: etcd_election.ElectionClient) -> None:
+    try:
+        for leader in client.observe():
+            worker.log.write("observed", token=leader.token)
+    except Exception as error:  # noqa: BLE001
+        worker.failed("observe", error)
 
 
 def _wait_lost(worker: Worker, leadership: etcd_election.Leadership) -> bool:
@@ -177,6 +188,7 @@ async def cooperative(worker: Worker) -> None:
         loop.call_soon_threadsafe(client.cancel_campaign)
 
     worker.on_quit = quit_
+    observing = asyncio.ensure_future(_observe_too(worker, client))
     while not worker.quitting.is_set():
         worker.log.write("campaign")
         try:
@@ -205,6 +217,15 @@ async def cooperative(worker: Worker) -> None:
         await etcd.close()
     except Exception as error:  # noqa: BLE001
         worker.failed("close", error)
+    await observing
+
+
+async def _observe_too(worker: Worker, client: aio.ElectionClient) -> None:
+    try:
+        async for leader in client.observe():
+            worker.log.write("observed", token=leader.token)
+    except Exception as error:  # noqa: BLE001
+        worker.failed("observe", error)
 
 
 async def _within(awaited: Awaitable[T], timeout: float) -> None:

@@ -48,6 +48,15 @@ class Story:
         story.delete(59.0, 13, "w1.1")
         return story
 
+    def observe_all(self) -> None:
+        """Whoever leads is known to all at once."""
+        for name in ("w0.1", "w1.1"):
+            for line in self.truth:
+                if line["what"] == "put" and line["token"] == 10:
+                    self.observed(line["t"], name, 10)
+                elif line["what"] == "delete" and line["key"] == "e/w0.1":
+                    self.observed(line["t"], name, 11)
+
     def process(self, t: float, name: str, state: str, **facts: object) -> None:
         self.nemesis.append(
             {"t": t, "what": "process", "name": name, "number": int(name[1]), "state": state}
@@ -76,10 +85,15 @@ class Story:
             | {"key": f"e/{owner}", "lease": token}
         )
 
+    def observed(self, t: float, name: str, token: int) -> None:
+        self.worker(t, name, "observed", token=token)
+
     def delete(self, t: float, revision: int, owner: str) -> None:
         self.truth.append({"t": t, "what": "delete", "revision": revision, "key": f"e/{owner}"})
 
     def history(self) -> History:
+        if not any(line["what"] == "observed" for lines in self.workers.values() for line in lines):
+            self.observe_all()
         for name in self.workers:
             if not any(
                 line["what"] == "process"
@@ -290,6 +304,30 @@ def test_a_leadership_that_nobody_believes_in() -> None:
     for until, red in ((23.6, False), (23.8, True)):
         story = killed_at_20(until, until + 0.01)
         assert (UNBELIEVED in story.red()) == red
+
+
+OBSERVERS = "observers too late"
+
+
+def test_an_observer_that_is_late() -> None:
+    for told_at, red in ((24.9, False), (25.1, True)):
+        story = Story.good()
+        story.observed(1.0, "w0.1", 10)
+        story.observed(20.0, "w0.1", 11)
+        story.observed(1.0, "w1.1", 10)
+        story.observed(told_at, "w1.1", 11)
+        assert story.red() == ([OBSERVERS] if red else [])
+
+
+def test_an_observer_that_cannot_be_told() -> None:
+    story = Story.good()
+    story.observed(1.0, "w0.1", 10)
+    story.observed(30.0, "w0.1", 11)
+    story.observed(1.0, "w1.1", 10)
+    story.observed(20.0, "w1.1", 11)
+    story.link(19.0, 0, "deaf to server")
+    story.link(25.5, 0, "pass")
+    assert story.red() == []
 
 
 STUCK = "stuck candidates"
