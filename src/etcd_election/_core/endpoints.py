@@ -145,10 +145,10 @@ class EndpointRing:
     def fresh(self, endpoint: int) -> bool:
         """True where the first attempt is to have time to connect.
 
-        That is, where nothing has ever succeeded, and, if there is no other endpoint, since this
-        one was last suspected. Where there are others, a suspected one is not to be waited for.
+        That is while nothing has ever succeeded on any endpoint, and, if there is but one, since it
+        was last suspected. Where there is another way, no connection is waited for.
         """
         with self._lock:
-            if self._worked_at[endpoint] == float("-inf"):
+            if max(self._worked_at) == float("-inf"):
                 return True
             return len(self._failed_at) == 1 and self._failed_at[endpoint] is not None
