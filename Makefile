@@ -18,14 +18,16 @@ DEMO := .venv-demo
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 WHEEL = $$(echo dist/*.whl)
 
-.PHONY: help venv demo test test-etcd sim test-floors test-newest test-pure-protobuf coverage lint \
-        protos protos-check clean
+.PHONY: help venv demo test test-etcd sim faults test-floors test-newest test-pure-protobuf \
+        coverage lint protos protos-check clean
 
 help:
 	@echo 'make demo                 shows a fail-over between three processes on a real etcd'
 	@echo 'make test                 all tests, those on etcd with every etcd found'
 	@echo 'make test-etcd ETCD=path  the tests on etcd with this one'
 	@echo 'make sim SEEDS=0:100000   more schedules of the simulation than make test runs'
+	@echo 'make faults               candidates, clusters and links under faults, for 10 minutes;'
+	@echo '                          SECONDS=600 SEED=1 ETCD=path VIA=kv are what may be given'
 	@echo 'make test-floors          unit and smoke tests: oldest Python, grpcio and protobuf'
 	@echo 'make test-newest          the same with the newest ones'
 	@echo 'make test-pure-protobuf   the same without the C part of protobuf'
@@ -107,6 +109,10 @@ SEEDS ?= 0:20000
 
 sim: venv
 	@$(VENV)/bin/python -m tests.sim --seeds $(SEEDS)
+
+faults: venv
+	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh $(if $(SECONDS),--seconds=$(SECONDS)) \
+	  $(if $(SEED),--seed=$(SEED)) $(if $(VIA),--via=$(VIA))
 
 $(FLOORS)/.wheel: dist/.built
 	$(call make_venv,$(FLOORS),"$$(PYTHON=$(PYTHON) scripts/find_python.sh oldest)")

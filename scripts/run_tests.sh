@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests with the wheel that is installed for $PYTHON, and sums up.
 #
-#   scripts/run_tests.sh all      the unit tests, the simulation, then tests/etcd on every etcd found
+#   scripts/run_tests.sh all      the unit tests and the simulation, then tests/etcd and the like on
+#                                 every etcd found, then the short form of tests/faults on the
+#                                 newest of them
 #   scripts/run_tests.sh smoke    the unit tests, then those of tests/etcd marked "smoke" on the
 #                                 first etcd found
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
@@ -76,6 +78,12 @@ else
     export ETCD=$path
     part "etcd $version ($path)" tests/etcd ${etcd_options[@]+"${etcd_options[@]}"}
   done <<<"$etcds"
+  if [ $mode = all ]; then
+    read -r version path <<<"$(sort -V <<<"$etcds" | tail -n 1)"
+    export ETCD=$path
+    # One after the other: what they measure is time. Their tables are shown.
+    jobs=0 part "faults, etcd $version ($path)" -rP tests/faults
+  fi
 fi
 
 printf '\n== %s\n' "$versions"

@@ -25,11 +25,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from .process import spawn
 from .waiting import eventually
 
 HOST = "127.0.0.1"
@@ -45,23 +45,6 @@ STOP_TIMEOUT = 20.0
 # etcd preallocates two segments of 64 MB each, so a small /dev/shm would not do.
 SHM = Path("/dev/shm")
 SHM_FREE = 2 << 30
-
-# The signal on the parent's end (PR_SET_PDEATHSIG, 1) survives exec, and the pid stays the same.
-# A preexec_fn would do it without this detour, but runs Python code in a fork of a process that
-# has threads.
-LAUNCHER = """
-import os, signal, sys
-if sys.platform == "linux":
-    import ctypes
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):
-        os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-# The "parent" of that signal is the *thread* that started the process. This one lasts as long as
-# the interpreter, so a test may call start() on a thread of its own.
-_spawner = ThreadPoolExecutor(1, thread_name_prefix="test-spawner")
 
 _running: set[EtcdServer] = set()
 
@@ -119,7 +102,9 @@ def _sweep(parent: Path) -> None:
 
 
 class EtcdServer:
-    """One etcd, a cluster of its own. Not thread-safe, but not tied to a thread either.
+    """One etcd, a cluster of its own unless it is told otherwise.
+
+    Not thread-safe, but not tied to a thread either.
 
     As a context manager it is started, and at the end killed and removed.
 
@@ -127,10 +112,20 @@ class EtcdServer:
         binary: Path of the etcd to run.
         args: Further arguments for etcd; a repeated flag overrides the one given here.
         env: Further environment. Variables of this process that etcd would read are left out.
+        name: What the member is called.
+        ports: For clients, peers and metrics; None: free ones are found at the first start.
+        peers: The members of its cluster as etcd's `--initial-cluster` takes them; None: it alone.
     """
 
     def __init__(
-        self, binary: str | Path, *, args: Sequence[str] = (), env: Mapping[str, str] | None = None
+        self,
+        binary: str | Path,
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        name: str = "test",
+        ports: Sequence[int] | None = None,
+        peers: str | None = None,
     ) -> None:
         self.binary = str(binary)
         self.args = tuple(args)
@@ -139,7 +134,10 @@ class EtcdServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._in_use: IO[bytes] | None = None
-        self._ports: list[int] = []
+        self._name = name
+        self._peers = peers
+        self._given_ports = ports
+        self._ports: list[int] = list(ports or ())
         self._owner = os.getpid()
 
     @property
@@ -197,6 +195,20 @@ class EtcdServer:
         pattern = rf'^grpc_server_{what}_total{{.*grpc_method="{method}".*}} (\S+)$'
         return sum(int(float(number)) for number in re.findall(pattern, text, re.MULTILINE))
 
+    def launch(self) -> None:
+        """Starts etcd without waiting: a member of a cluster serves when there is a quorum."""
+        if self.running:
+            raise RuntimeError(f"etcd {self.version} runs already, with pid {self.pid}")
+        if self._folder is None:
+            self._folder, self._in_use = _work_folder()
+            self._ports = list(self._given_ports or free_ports(3))
+        self._spawn()
+
+    @property
+    def serves(self) -> bool:
+        """Whether etcd says that it is healthy: it serves, and there is a quorum."""
+        return self.running and self._serves()
+
     def start(self) -> None:
         """Starts etcd and waits until it serves; again on the same data and ports after a stop.
 
@@ -208,10 +220,7 @@ class EtcdServer:
             raise RuntimeError(f"etcd {self.version} runs already, with pid {self.pid}")
         first = self._folder is None
         for attempts_left in (4, 3, 2, 1, 0):
-            if first:
-                self._folder, self._in_use = _work_folder()
-                self._ports = free_ports(3)
-            self._spawn()
+            self.launch()
             try:
                 eventually(
                     lambda: self._serves() or not self.running,
@@ -225,7 +234,8 @@ class EtcdServer:
                 return
             self._end_process()
             # Somebody was quicker: tests run side by side. Ports once used must stay.
-            if not (first and attempts_left and "address already in use" in self.log()):
+            in_use = "address already in use" in self.log()
+            if not (first and attempts_left and in_use and self._given_ports is None):
                 raise RuntimeError(f"etcd {self.version} has ended:\n{self._log_end()}")
             self._remove_folder()
 
@@ -317,13 +327,13 @@ class EtcdServer:
         unsafe = ["--unsafe-no-fsync"] if self.version_info >= (3, 5) else []
         return [
             self.binary,
-            "--name=test",
+            f"--name={self._name}",
             f"--data-dir={self.folder / 'data'}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=test={peer}",
+            f"--initial-cluster={self._peers or f'{self._name}={peer}'}",
             # Plain HTTP whatever the clients need, TLS or a password.
             f"--listen-metrics-urls={metrics}",
             "--logger=zap",
@@ -340,18 +350,10 @@ class EtcdServer:
         return {**env, **self._env}
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *self._command()]
         with (self.folder / "log").open("ab") as log:
-            self._process = _spawner.submit(
-                subprocess.Popen,
-                command,
-                env=self._environment(),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a Ctrl-C at the terminal is for the tests alone
-            ).result()
+            self._process = spawn(
+                self._command(), output=log, cwd=self.folder, env=self._environment()
+            )
         _running.add(self)
 
     def _serves(self) -> bool:

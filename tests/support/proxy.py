@@ -8,6 +8,9 @@ returns:
     DEAF_TO_SERVER  what the server sends is held, what clients send passes
     DEAF            both are held
     REFUSE          as PASS for open connections; new ones are refused
+    DELAY           everything passes `delay` seconds later, in either direction
+    STALE           connections open at the change are deaf for ever; new ones pass. The next
+                    change resets those that are left: something between forgot them
 
 Held means: nothing is read, so nobody is told, not even of an end; nothing is lost, and it passes
 when the mode allows it. A link that never heals is made by DEAF and then `reset()`. New connections
@@ -21,17 +24,21 @@ from __future__ import annotations
 import contextlib
 import enum
 import queue
+import random
 import selectors
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
+from .etcd_server import HOST, PORTS
+
 T = TypeVar("T")
 
-HOST = "127.0.0.1"
 CHUNK = 64 << 10
 BUFFER = 256 << 10
 
@@ -44,6 +51,8 @@ class Mode(enum.Enum):
     DEAF_TO_SERVER = "deaf to server"
     DEAF = "deaf"
     REFUSE = "refuse"
+    DELAY = "delay"
+    STALE = "stale"
 
 
 class _Half:
@@ -54,6 +63,7 @@ class _Half:
         self.sink = sink
         self.deaf = deaf
         self.buffer = bytearray()
+        self.late: deque[tuple[float, bytes]] = deque()  # read, and due for the buffer at a time
         self.ended = False  # the source has
         self.shut = False  # and the sink was told
 
@@ -61,17 +71,26 @@ class _Half:
         return mode not in self.deaf and not self.ended and len(self.buffer) < BUFFER
 
     def wants_write(self, mode: Mode) -> bool:
-        return mode not in self.deaf and (bool(self.buffer) or (self.ended and not self.shut))
+        over = self.ended and not self.shut and not self.late
+        return mode not in self.deaf and (bool(self.buffer) or over)
 
-    def read(self) -> None:
+    def read(self, delay: float) -> None:
         chunk = self.source.recv(CHUNK)
-        self.buffer += chunk
+        if delay or self.late:
+            self.late.append((time.monotonic() + delay, chunk))
+        else:
+            self.buffer += chunk
         self.ended = not chunk
+
+    def ripen(self, now: float) -> None:
+        """What is due may be written."""
+        while self.late and self.late[0][0] <= now:
+            self.buffer += self.late.popleft()[1]
 
     def write(self) -> int:
         sent = self.sink.send(self.buffer) if self.buffer else 0
         del self.buffer[:sent]
-        if self.ended and not self.buffer:
+        if self.ended and not self.buffer and not self.late:
             self.sink.shutdown(socket.SHUT_WR)
             self.shut = True
         return sent
@@ -84,11 +103,14 @@ class _Pair:
         self.client = client
         self.server = server
         self.connected = False
+        self.stale = False
         self.up = _Half(client, server, frozenset({Mode.DEAF_TO_CLIENT, Mode.DEAF}))
         self.down = _Half(server, client, frozenset({Mode.DEAF_TO_SERVER, Mode.DEAF}))
 
     def wanted(self, sock: socket.socket, mode: Mode) -> int:
         source, sink = (self.up, self.down) if sock is self.client else (self.down, self.up)
+        if self.stale:
+            return 0
         if not self.connected:
             return selectors.EVENT_WRITE if sock is self.server else 0
         events = selectors.EVENT_READ if source.wants_read(mode) else 0
@@ -104,6 +126,7 @@ class TcpProxy:
         upstream: `host:port` of the server. It is looked for anew for every connection.
 
     Attributes:
+        delay: Seconds that DELAY holds everything; to be set before that mode.
         accepted: Connections so far.
         to_server: Bytes passed on to the server.
         to_client: Bytes passed on to clients.
@@ -112,6 +135,7 @@ class TcpProxy:
     def __init__(self, upstream: str) -> None:
         host, _, port = upstream.rpartition(":")
         self._upstream = (host, int(port))
+        self.delay = 0.1
         self.accepted = 0
         self.to_server = 0
         self.to_client = 0
@@ -202,13 +226,25 @@ class TcpProxy:
 
     def _run(self) -> None:
         while not self._closed:
-            for key, events in self._selector.select():
+            for key, events in self._selector.select(self._ripen()):
                 if key.fileobj is self._woken:
                     self._obey()
                 elif key.fileobj is self._listener:
                     self._accept()
                 elif key.data in self._pairs:
                     self._serve(key.data, key.fileobj, events)
+
+    def _ripen(self) -> float | None:
+        """Lets through what is due; returns the seconds until more is."""
+        now, due_at = time.monotonic(), float("inf")
+        for pair in self._pairs:
+            for half in (pair.up, pair.down):
+                if half.late:
+                    half.ripen(now)
+                    self._attend(pair)
+                if half.late:
+                    due_at = min(due_at, half.late[0][0])
+        return None if due_at == float("inf") else max(0.0, due_at - now)
 
     def _obey(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -218,14 +254,29 @@ class TcpProxy:
                 self._orders.get_nowait()()
 
     def _listen(self) -> None:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, self._port))
-        listener.listen(1024)
+        listener = self._listener_on(self._port) if self._port else None
+        while listener is None:
+            # Not one that the system hands out: while new connections are refused, an outgoing one
+            # could take it.
+            if self._port:
+                raise OSError(f"somebody has taken port {self._port}")
+            listener = self._listener_on(random.choice(PORTS))
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
         self._selector.register(listener, selectors.EVENT_READ)
         self._listener = listener
+
+    @staticmethod
+    def _listener_on(port: int) -> socket.socket | None:
+        listener = socket.socket()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, port))
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            return None
+        return listener
 
     def _set_mode(self, mode: Mode) -> None:
         if mode is Mode.REFUSE:
@@ -233,8 +284,12 @@ class TcpProxy:
         elif self._listener is None:
             self._listen()
         self._mode = mode
-        for pair in self._pairs:
-            self._attend(pair)
+        for pair in list(self._pairs):
+            if pair.stale:
+                self._reset(pair)
+            else:
+                pair.stale = mode is Mode.STALE
+                self._attend(pair)
 
     def _close_listener(self) -> None:
         if self._listener is not None:
@@ -296,7 +351,7 @@ class TcpProxy:
     def _move(self, pair: _Pair, sock: object, events: int) -> None:
         source, sink = (pair.up, pair.down) if sock is pair.client else (pair.down, pair.up)
         if events & selectors.EVENT_READ and source.wants_read(self._mode):
-            source.read()
+            source.read(self.delay if self._mode is Mode.DELAY else 0.0)
         if events & selectors.EVENT_WRITE and sink.wants_write(self._mode):
             sent = sink.write()
             if sink is pair.up:

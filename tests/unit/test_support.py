@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from etcd_election.pb import rpc_pb2, rpc_pb2_grpc
+from tests.support.cluster import EtcdCluster
 from tests.support.etcd_server import PORTS, EtcdServer, free_ports
 from tests.support.proxy import Mode, TcpProxy
 from tests.support.raw import RawEtcd, prefix_end
@@ -206,6 +207,50 @@ def test_refuse_is_for_new_connections_only(proxy: TcpProxy) -> None:
     with connect(proxy) as client:
         client.sendall(b"c")
         assert receive(client, 1) == b"c"
+
+
+def test_delay_is_late_both_ways_and_keeps_the_order(proxy: TcpProxy) -> None:
+    with connect(proxy) as client:
+        proxy.delay = 0.1
+        proxy.mode = Mode.DELAY
+        sent_at = time.monotonic()
+        client.sendall(b"a")
+        assert receive(client, 1) == b"a"
+        assert time.monotonic() - sent_at >= 0.2
+        client.sendall(b"b")
+        eventually(lambda: proxy.to_server == 2)
+        proxy.mode = Mode.PASS
+        client.sendall(b"c")
+        assert receive(client, 2) == b"bc"
+
+
+def test_delay_passes_an_end_late(proxy: TcpProxy, echo: Echo) -> None:
+    proxy.delay = 0.1
+    proxy.mode = Mode.DELAY
+    with connect(proxy) as client:
+        client.sendall(b"a")
+        client.shutdown(socket.SHUT_WR)
+        assert receive(client, 2) == b"a"
+    assert echo.ended.wait(5.0)
+    eventually(lambda: proxy.open_connections == 0)
+
+
+def test_stale_is_for_open_connections_and_for_ever(proxy: TcpProxy, echo: Echo) -> None:
+    with connect(proxy) as old:
+        old.sendall(b"a")
+        assert receive(old, 1) == b"a"
+        proxy.mode = Mode.STALE
+        old.sendall(b"b")
+        assert_silent(old)
+        with connect(proxy) as new:
+            new.sendall(b"c")
+            assert receive(new, 1) == b"c"
+            proxy.mode = Mode.PASS
+            with pytest.raises(ConnectionResetError):
+                old.recv(1)
+            new.sendall(b"d")
+            assert receive(new, 1) == b"d"
+    assert echo.got == b"acd"
 
 
 def test_reset_reaches_both_ends(proxy: TcpProxy, echo: Echo) -> None:
@@ -452,3 +497,30 @@ def test_raw_sees_and_tidies_up(etcd_binary: str) -> None:
             assert raw.delete("e/", prefix=True) == 1
             raw.grant()
         assert other.lease_leases() == set()
+
+
+def test_a_cluster_goes_on_without_a_minority(etcd_binary: str) -> None:
+    with EtcdCluster(etcd_binary, 3) as cluster:
+        assert len(set(cluster.endpoints)) == 3
+        leader = cluster.raft_leader()
+        assert leader is not None
+        cluster.members[leader].kill()
+        others = [member for i, member in enumerate(cluster.members) if i != leader]
+        eventually(lambda: all(member.serves for member in others), 20.0)
+        assert cluster.raft_leader() not in (None, leader)
+        with RawEtcd(others[0].endpoint) as raw:
+            raw.put("k", "v")
+        cluster.members[leader].launch()
+        eventually(lambda: cluster.members[leader].serves, 20.0)
+        with RawEtcd(cluster.endpoints[leader]) as raw:
+            assert raw.get("k") is not None
+
+
+def test_a_cluster_without_a_quorum_does_not_serve(etcd_binary: str) -> None:
+    with EtcdCluster(etcd_binary, 3) as cluster:
+        for member in cluster.members[:2]:
+            member.pause()
+        eventually(lambda: not cluster.members[2].serves, 20.0)
+        for member in cluster.members[:2]:
+            member.resume()
+        eventually(lambda: all(member.serves for member in cluster.members), 20.0)

@@ -143,7 +143,12 @@ class EndpointRing:
             self._failed_at[endpoint] = at
 
     def fresh(self, endpoint: int) -> bool:
-        """True while nothing has succeeded on this endpoint since it was last suspected."""
+        """True where the first attempt is to have time to connect.
+
+        That is while nothing has ever succeeded on any endpoint, and, if there is but one, since it
+        was last suspected. Where there is another way, no connection is waited for.
+        """
         with self._lock:
-            never = self._worked_at[endpoint] == float("-inf")
-            return never or self._failed_at[endpoint] is not None
+            if max(self._worked_at) == float("-inf"):
+                return True
+            return len(self._failed_at) == 1 and self._failed_at[endpoint] is not None

@@ -29,13 +29,17 @@ GRANT_MAY_LAND = 5.0
 """A grant that was given up may be carried out so much later."""
 
 PATIENCE = (0.3, 0.5, 1.0, 1.0, 2.0)
-"""How long attempt 1, 2, ... of an idempotent call may take; the last one holds for all further."""
+"""How long an attempt of an idempotent call may take in round 1, 2, ... over all endpoints.
+
+The last one holds for all further rounds."""
 STRETCH = 8.0
 """No attempt is given less than so many times the latency that the cluster has shown."""
 CONNECTING = 1.0
-"""What the first attempt on a fresh connection gets on top."""
-ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""The pause after 1, 2, ... rounds in which every endpoint failed at once."""
+"""What the first attempt gets on top where nothing is known, or where there is no other way."""
+ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.5)
+"""The pause after 1, 2, ... rounds in which every endpoint failed at once.
+
+So long at most nobody knows that etcd is back, and nobody leads."""
 
 WATCH_DELAY = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The pause before a watch stream is opened again, after 0, 1, ... that brought nothing."""
@@ -95,15 +99,15 @@ def enough(ttl: float) -> float:
     return ttl / 3
 
 
-def patience(attempt: int, latency: float, left: float) -> float:
-    """How long attempt number ``attempt`` (from 0) of an idempotent call may take.
+def patience(rounds: int, latency: float, left: float) -> float:
+    """How long an attempt of an idempotent call may take after so many rounds that brought nothing.
 
-    Stretched by ``latency``, but not to more than half of what is ``left`` (or what two answers
-    take): what was slow for a while, or was measured by a process that was stopped, must leave time
-    for another endpoint.
+    In a round every endpoint is tried once. Stretched by ``latency``, but not to more than half of
+    what is ``left`` (or what two answers take): what was slow for a while, or was measured by a
+    process that was stopped, must leave time for another endpoint.
     """
     stretched = min(latency * STRETCH, max(left / 2, latency * 2))
-    return max(PATIENCE[min(attempt, len(PATIENCE) - 1)], stretched)
+    return max(PATIENCE[min(rounds, len(PATIENCE) - 1)], stretched)
 
 
 def round_delay(rounds: int, random: Random) -> float:

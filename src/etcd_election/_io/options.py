@@ -18,7 +18,8 @@ _COMMON: Options = (
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A member that is back is found so soon; between attempts calls fail at once.
+    ("grpc.max_reconnect_backoff_ms", 400),
 )
 
 _PINGS: Options = (

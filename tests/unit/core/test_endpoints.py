@@ -187,15 +187,22 @@ def test_second_way_with_one_endpoint_is_the_same() -> None:
     assert EndpointRing(1).other(0) == 0
 
 
-def test_connection_is_fresh_until_something_succeeded_on_it() -> None:
+def test_connections_are_fresh_until_something_succeeded() -> None:
     """Then the first attempt needs no time to connect."""
     ring = EndpointRing(2)
     assert ring.fresh(0)
+    assert ring.fresh(1)
     ring.worked(0, 1.0)
     assert not ring.fresh(0)
-    assert ring.fresh(1)
-    ring.failed(0, 2.0, 2.0)
-    assert ring.fresh(0)
+    assert not ring.fresh(1), "there is another way"
+
+
+def test_suspected_connection_is_waited_for_only_where_there_is_no_other() -> None:
+    for size in (1, 2):
+        ring = EndpointRing(size)
+        ring.worked(0, 1.0)
+        ring.failed(0, 2.0, 2.0)
+        assert ring.fresh(0) == (size == 1)
 
 
 @pytest.mark.parametrize("text", ["localhost:1", "127.0.0.1:1", "127.3.2.1:1", "[::1]:1"])

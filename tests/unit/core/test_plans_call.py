@@ -85,6 +85,26 @@ def test_attempts_are_short_and_the_first_may_connect(clock: FakeClock) -> None:
     assert timeouts == pytest.approx([1.3, 0.5, 1.0, 1.0, 2.0, 2.0, 2.0])
 
 
+def test_attempts_grow_longer_only_when_all_endpoints_were_tried(clock: FakeClock) -> None:
+    """A member that stands still costs a lease 0.3 s, wherever its turn comes."""
+    link = make_link(clock, endpoints=3)
+    for endpoint in range(3):
+        link.ring.worked(endpoint, START)
+    script = asking(link, clock, seconds=30)
+    timeouts = [script.silent(Method.RANGE).timeout for _ in range(8)]
+    assert timeouts == pytest.approx([0.3, 0.3, 0.3, 0.5, 0.5, 0.5, 1.0, 1.0])
+
+
+def test_suspected_connection_is_given_no_time_to_connect_where_there_are_others(
+    clock: FakeClock,
+) -> None:
+    link = make_link(clock, endpoints=2)
+    for endpoint in range(2):
+        link.ring.worked(endpoint, START)
+        link.ring.suspect(endpoint, START)
+    assert asking(link, clock).expect(Invoke).timeout == pytest.approx(0.3)
+
+
 def test_known_connection_is_not_waited_for(clock: FakeClock) -> None:
     link = make_link(clock)
     link.ring.worked(0, START)
@@ -160,7 +180,7 @@ def test_refused_connections_are_not_hammered(clock: FakeClock) -> None:
         script.invoke(Method.RANGE, REFUSED_CONNECTION)
         script.invoke(Method.RANGE, REFUSED_CONNECTION)
         delays.append(script.sleep().seconds)
-    assert delays == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.8])
+    assert delays == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5])
     assert all(one != next_ for one, next_ in pairwise(endpoints(script)))
 
 
@@ -198,7 +218,7 @@ def test_silent_connection_is_made_anew(clock: FakeClock) -> None:
 
 def test_error_tells_what_every_endpoint_said(clock: FakeClock) -> None:
     cause = RuntimeError("the grpc error")
-    script = asking(make_link(clock, endpoints=4), clock, seconds=1)
+    script = asking(make_link(clock, endpoints=4), clock, seconds=0.3)
     script.invoke(Method.RANGE, REFUSED_CONNECTION)
     script.invoke(Method.RANGE, Failure("UNAVAILABLE", ""))
     rest = script.expect(Invoke).timeout + LATE
@@ -210,7 +230,7 @@ def test_error_tells_what_every_endpoint_said(clock: FakeClock) -> None:
         "etcd2:2379: too late",
         "etcd3:2379: not tried",
     )
-    assert str(error).startswith("read: etcd did not answer within 1.00 s (etcd0:2379: failed")
+    assert str(error).startswith("read: etcd did not answer within 0.30 s (etcd0:2379: failed")
     assert error.details == "too late"
     assert error.__cause__ is cause
 

@@ -146,7 +146,9 @@ def ask(
         endpoint = attempts.endpoint()
         timeout = deadline - now
         if idempotent:
-            patience = timing.patience(attempts.count, link.latency, timeout)
+            # Longer only when all were tried: one that stands still must not eat a lease.
+            rounds = attempts.count // len(link.endpoints)
+            patience = timing.patience(rounds, link.latency, timeout)
             fresh = timing.CONNECTING if link.ring.fresh(endpoint) and not attempts.count else 0.0
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()

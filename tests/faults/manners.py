@@ -1,0 +1,80 @@
+"""What a candidate leaves behind, raises and takes. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+
+from .history import History
+from .rows import Row, at
+
+PERMITTED = {
+    "campaign": {"SessionExpired", "Unavailable"},
+    "resign": {"Unavailable"},
+    "observe": set[str](),
+    "close": set[str](),
+}
+FLAT_AFTER = 20.0
+"""Processes that lived for fewer seconds say nothing about growth."""
+GROWTH = {"threads": 2, "tasks": 8, "fds": 16}
+"""Grpc's pools and connections breathe, and the library starts a thread when it is first needed."""
+
+
+def left(history: History) -> Row:
+    left = history.left
+    return Row("leases and keys left", str(len(left)), "0", not left, tuple(left))
+
+
+def errors(history: History) -> Row:
+    counts: Counter[str] = Counter()
+    bad: list[str] = []
+    for process in history.processes.values():
+        for error in process.errors:
+            counts[f"{error['during']}: {error['kind']}"] += 1
+            ours = error["module"].startswith("etcd_election")
+            if not ours or error["kind"] not in PERMITTED[error["during"]]:
+                bad.append(
+                    f"{at(history, error['t'])} {process.name} {error['during']}: "
+                    f"{error['module']}.{error['kind']}: {error['text']}"
+                )
+    shown = tuple(f"{count} x {what}" for what, count in counts.most_common())
+    return Row("undocumented exceptions", str(len(bad)), "0", not bad, tuple(bad) or shown)
+
+
+def ended(history: History) -> Row:
+    bad = [
+        f"{process.name}: status {process.status}"
+        for process in history.processes.values()
+        if process.killed_at is None and process.status != 0
+    ]
+    return Row("processes that ended badly", str(len(bad)), "0", not bad, tuple(bad))
+
+
+def forks(history: History) -> Row:
+    bad = [f"{p.name}: {text}" for p in history.processes.values() for text in p.bad]
+    return Row("forks that went wrong", str(len(bad)), "0", not bad, tuple(bad))
+
+
+def flat(history: History) -> Row:
+    growth: dict[str, float] = dict.fromkeys(GROWTH, 0.0)
+    judged = 0
+    found = []
+    for process in history.processes.values():
+        usage = process.usage
+        if not usage or usage[-1]["t"] - usage[0]["t"] < FLAT_AFTER:
+            continue
+        judged += 1
+        start, end = usage[0]["t"], usage[-1]["t"]
+        third = (end - start) / 3
+        early = [line for line in usage if start + 3.0 <= line["t"] <= start + 3.0 + third]
+        late = [line for line in usage if line["t"] >= end - third]
+        for what, permitted in GROWTH.items():
+            grown = statistics.median(line[what] for line in late) - statistics.median(
+                line[what] for line in early
+            )
+            growth[what] = max(growth[what], grown)
+            if grown > permitted:
+                found.append(f"{process.name}: {what} grew by {grown:g}")
+    measured = ", ".join(f"{what} {grown:+g}" for what, grown in growth.items())
+    permitted_text = ", ".join(f"{limit:+d}" for limit in GROWTH.values())
+    return Row(f"growth in {judged} processes", measured, permitted_text, not found, tuple(found))
