@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 # How many tests run side by side: most of them wait for something.
-JOBS ?= 4
+JOBS ?= 6
 
 export JOBS
 # Notices about pip itself belong to nobody's test run. Otherwise pip's own settings hold.
@@ -18,18 +18,20 @@ DEMO := .venv-demo
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 WHEEL = $$(echo dist/*.whl)
 
-.PHONY: help venv demo test test-etcd sim faults test-floors test-newest test-pure-protobuf \
-        coverage lint protos protos-check clean
+.PHONY: help venv demo test test-etcd test-between sim faults test-floors test-newest test-pythons \
+        test-pure-protobuf coverage lint protos protos-check clean
 
 help:
 	@echo 'make demo                 shows a fail-over between three processes on a real etcd'
-	@echo 'make test                 all tests, those on etcd with every etcd found'
+	@echo 'make test                 all tests, those on etcd with the oldest and the newest found'
+	@echo 'make test-between         those on etcd with all others found'
 	@echo 'make test-etcd ETCD=path  the tests on etcd with this one'
 	@echo 'make sim SEEDS=0:100000   more schedules of the simulation than make test runs'
 	@echo 'make faults               candidates, clusters and links under faults, for 10 minutes;'
 	@echo '                          SECONDS=600 SEED=1 ETCD=path VIA=kv are what may be given'
 	@echo 'make test-floors          unit and smoke tests: oldest Python, grpcio and protobuf'
 	@echo 'make test-newest          the same with the newest ones'
+	@echo 'make test-pythons         test-newest with every Python from 3.10 to 3.14 found'
 	@echo 'make test-pure-protobuf   the same without the C part of protobuf'
 	@echo 'make coverage             the unit tests must reach every branch of the core'
 	@echo 'make lint                 ruff, mypy, pyright'
@@ -38,7 +40,7 @@ help:
 	@echo 'make venv                 .venv with the wheel and all that development needs'
 	@echo 'make clean                removes all that make has made'
 	@echo
-	@echo 'PYTHON=python3 makes the environments; JOBS=4 is how many tests run side by side.'
+	@echo 'PYTHON=python3 makes the environments; JOBS=6 is how many tests run side by side.'
 	@echo 'scripts/get_etcd.sh 3.6 fetches an etcd to test with.'
 
 # $(call make_venv,FOLDER,PYTHON)
@@ -99,11 +101,14 @@ demo: $(DEMO)/.wheel
 test: venv
 	@PYTHON=$(VENV)/bin/python scripts/run_tests.sh all
 
+test-between: venv
+	@PYTHON=$(VENV)/bin/python scripts/run_tests.sh between
+
 test-etcd: venv
 	@test -n "$(ETCD)" || { echo 'usage: make test-etcd ETCD=path' >&2; exit 2; }
 	@command -v '$(ETCD)' >/dev/null || { echo 'make: there is no $(ETCD)' >&2; exit 2; }
 	@ETCD="$$(command -v '$(ETCD)')"; export ETCD; "$$ETCD" --version </dev/null && \
-	  $(VENV)/bin/python -m pytest -q -n $(JOBS) tests/etcd
+	  $(VENV)/bin/python -m pytest -q -n $(JOBS) tests/contract tests/aio tests/etcd
 
 SEEDS ?= 0:20000
 
@@ -129,6 +134,21 @@ $(NEWEST)/.wheel: dist/.built
 
 test-newest: $(NEWEST)/.wheel
 	@PYTHON=$(NEWEST)/bin/python scripts/run_tests.sh smoke
+
+$(VENV)-3.%/.wheel: dist/.built
+	$(call make_venv,$(VENV)-3.$*,"$$(PYTHON=$(PYTHON) scripts/find_python.sh 3.$*)")
+	$(call install,$(VENV)-3.$*,"$(WHEEL)[test]" grpcio 'protobuf>=7')
+	@touch $@
+
+# Goes on after a failure, so that all is reported.
+test-pythons:
+	@failed=; \
+	for version in $$(PYTHON=$(PYTHON) scripts/find_python.sh all | cut -d ' ' -f 1); do \
+	  $(MAKE) --no-print-directory "$(VENV)-$$version/.wheel" && \
+	    PYTHON="$(VENV)-$$version/bin/python" scripts/run_tests.sh smoke || \
+	    failed="$$failed $$version"; \
+	done; \
+	test -z "$$failed" || { echo "make: failed with Python$$failed" >&2; exit 1; }
 
 test-pure-protobuf: venv
 	@PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python PYTHON=$(VENV)/bin/python \

