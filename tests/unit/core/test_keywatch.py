@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
-from etcd_election._core.keywatch import WatchBook
+from etcd_election._core.keywatch import Sink as Tell
+from etcd_election._core.keywatch import Subscription, WatchBook
 from etcd_election.pb import kv_pb2, rpc_pb2
 
 from .support import header, kv
@@ -185,3 +186,62 @@ def test_refused_watch_can_be_left(book: WatchBook, sink: Sink) -> None:
     book.response(rpc_pb2.WatchResponse(watch_id=number, created=True, canceled=True))
     assert book.remove(KEY, sink) is not None
     assert book.restart() == []
+
+
+class FakeWatcher:
+    """Notes who wants to hear about which key, and in which order that was said."""
+
+    def __init__(self) -> None:
+        self.watched: list[tuple[bytes, Tell]] = []
+        self.said: list[tuple[str, bytes]] = []
+
+    def add(self, key: bytes, sink: Tell) -> None:
+        self.said.append(("add", key))
+        self.watched.append((key, sink))
+
+    def remove(self, key: bytes, sink: Tell) -> None:
+        self.said.append(("remove", key))
+        self.watched.remove((key, sink))
+
+
+def test_plan_hears_about_exactly_the_keys_it_watches(sink: Sink) -> None:
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    assert watcher.watched == []
+    subscription.set(frozenset({KEY}))
+    assert watcher.watched == [(KEY, sink)]
+    subscription.set(frozenset({KEY, OTHER}))
+    assert watcher.watched == [(KEY, sink), (OTHER, sink)]
+    subscription.set(frozenset({OTHER}))
+    assert watcher.watched == [(OTHER, sink)]
+    subscription.set(frozenset())
+    assert watcher.watched == []
+
+
+def test_key_that_is_watched_on_is_not_begun_again(sink: Sink) -> None:
+    """Between its end and its new beginning, changes would be missed."""
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(frozenset({KEY}))
+    subscription.set(frozenset({KEY}))
+    subscription.set(frozenset({KEY, OTHER}))
+    assert watcher.said == [("add", KEY), ("add", OTHER)]
+
+
+def test_next_key_is_watched_before_the_last_one_is_left(sink: Sink) -> None:
+    """A stream without any watch might be given up and opened again."""
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(frozenset({KEY}))
+    subscription.set(frozenset({OTHER}))
+    assert watcher.said == [("add", KEY), ("add", OTHER), ("remove", KEY)]
+
+
+def test_plans_that_watch_the_same_key_leave_it_apart() -> None:
+    watcher = FakeWatcher()
+    first, second = Sink(), Sink()
+    one, other = Subscription(watcher, first), Subscription(watcher, second)
+    one.set(frozenset({KEY}))
+    other.set(frozenset({KEY}))
+    one.set(frozenset())
+    assert watcher.watched == [(KEY, second)]

@@ -35,7 +35,6 @@ from .support import (
     FakeClock,
     FakeHost,
     Script,
-    kept,
     kv,
     make_link,
     proclaimed,
