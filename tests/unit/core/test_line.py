@@ -189,3 +189,10 @@ def test_open_line_that_is_empty_for_now_is_not_over(line: Line) -> None:
     assert told == []
     line.leave(call.ticket)
     assert told == ["empty"]
+
+
+def test_who_waits_for_the_end_hears_of_it_when_an_empty_line_is_closed(line: Line) -> None:
+    told: list[str] = []
+    line.when_empty(lambda: told.append("empty"))
+    line.close()
+    assert told == ["empty"]
