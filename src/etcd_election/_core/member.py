@@ -147,6 +147,9 @@ class Member(Generic[L]):
             state.end(LostReason.RESIGNED)
             raise errors.ClientClosed if self.closed else errors.CampaignCancelled
         self.latest = leadership
+        # Whoever closed since the look above may not have seen it, and ends nothing.
+        if self.closed and state.end(LostReason.CLOSED):
+            raise errors.ClientClosed
         state.lease.tainted = not candidate.clean
         return leadership
 

@@ -286,6 +286,45 @@ def test_after_cancel_said_true_there_is_no_win_and_after_false_there_is_one(
     assert outcomes == {True, False}, "early and late"
 
 
+def test_after_closing_nothing_is_led_however_late_the_win_came(clock: FakeClock) -> None:
+    """Wherever in the publishing of a win another thread closes the client."""
+    outcomes: set[bool] = set()
+    for at in count(1):
+        client = Client(make_link(clock), clock)
+        ticket, state = client.enter(), client.won(client.leased())
+        led: list[bool] = []
+        close = partial(lambda led, member: led.append(member.close()), led, client.member)
+        reached, leadership = publish(client, ticket, state, close, at=at)
+        if not reached:
+            break
+        assert not state.held, f"at step {at}"
+        assert (leadership is not None) == led[0], "what closing ended was a leadership"
+        if leadership is None:
+            assert client.session.lease is None, "its key is to go"
+        outcomes.add(led[0])
+    assert outcomes == {True, False}, "early and late"
+
+
+def test_win_that_closing_did_not_see_any_more_is_nobodys_leadership(
+    client: Client,
+) -> None:
+    lease = client.leased()
+    state = client.won(lease)
+    ticket = client.enter()
+
+    class Closing(Member[Leadership]):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "latest":
+                assert not self.close()
+            super().__setattr__(name, value)
+
+    client.member.__class__ = Closing
+    with pytest.raises(errors.ClientClosed):
+        client.elected(ticket, state)
+    assert state.lost is LostReason.CLOSED
+    assert client.member.abandon(client.session) is lease
+
+
 def test_win_on_a_client_that_closes_is_nobodys_leadership(client: Client) -> None:
     lease = client.leased()
     state = client.won(lease)
