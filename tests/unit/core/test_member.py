@@ -481,3 +481,14 @@ def test_lease_that_was_gone_on_with_is_free_again_after_the_drop(
     first.member.close()
     assert first.member.drop() is lease
     Client(link, clock, lease=RESUMED)
+
+
+def test_lease_that_was_gone_when_it_was_to_be_gone_on_with_is_free_after_the_next_handover(
+    link: Link, clock: FakeClock
+) -> None:
+    first = Client(link, clock, lease=RESUMED)
+    leadership = first.lead()
+    assert leadership.lease_id != RESUMED
+    first.member.close()
+    first.member.handed_on(leadership._state.lease)
+    Client(link, clock, lease=RESUMED)
