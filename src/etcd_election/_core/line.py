@@ -90,6 +90,7 @@ class Line:
             self._closed = True
             for ticket in self._tickets:
                 ticket.tell(Word.CLOSED)
+        self._settle()
 
     def when_empty(self, callback: Callable[[], None]) -> None:
         """Calls back once, when all have left the closed line; at once if they have."""

@@ -148,6 +148,9 @@ class Member(Generic[L]):
             state.end(LostReason.RESIGNED)
             raise errors.ClientClosed if self.closed else errors.CampaignCancelled
         self.latest = leadership
+        # Whoever closed since the look above may not have seen it, and ends nothing.
+        if self.closed and state.end(LostReason.CLOSED):
+            raise errors.ClientClosed
         state.lease.tainted = not candidate.clean
         return leadership
 
@@ -181,13 +184,18 @@ class Member(Generic[L]):
         """The lease is a successor's now."""
         lease.end(LostReason.CLOSED)
         self._link.release(lease.lease_id)
+        self._unclaim()
 
     def drop(self) -> LeaseClock | None:
         """Closed: the lease, if there is one, is revoked in the background; returns it."""
-        if self.terms.lease is not None:
-            self._link.release(self.terms.lease)
+        self._unclaim()
         session = self.session
         lease = session.lease if session is not None else None
         if session is not None:
             session.drop()
         return lease
+
+    def _unclaim(self) -> None:
+        """The lease to go on with is free again, whether or not it was taken up."""
+        if self.terms.lease is not None:
+            self._link.release(self.terms.lease)

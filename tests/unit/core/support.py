@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, settings
 
+from etcd_election import _core
 from etcd_election._core.effects import (
     Effect,
     Fact,
@@ -82,6 +86,35 @@ def seeded(seed: int = 7) -> Random:
 def steady(number: float = 0.0) -> Random:
     """Always the same number."""
     return lambda: number
+
+
+_CORE = str(Path(next(iter(_core.__path__))))
+
+
+def interrupt(work: Callable[[], object], call: Callable[[], object], *, at: int) -> bool:
+    """Works, and calls before step ``at`` (from 1) of the core's code; False if it has fewer.
+
+    As a signal handler does, or another thread: between any two instructions.
+    """
+    steps = 0
+
+    def trace(frame: FrameType, _event: str, _arg: object) -> Any:
+        nonlocal steps
+        if not frame.f_code.co_filename.startswith(_CORE):
+            return None
+        frame.f_trace_opcodes = True
+        steps += 1
+        if steps == at:
+            call()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps >= at
 
 
 class FakeHost:

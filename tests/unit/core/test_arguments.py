@@ -166,3 +166,26 @@ def test_anything_is_either_taken_in_its_type_or_refused_as_documented(
     assert isinstance(taken, kinds)
     assert not isinstance(taken, bool)
     assert check(taken) == taken, "what was taken is taken again"
+
+
+def test_user_and_password_go_together() -> None:
+    assert arguments.credentials(None, None) is None
+    assert arguments.credentials("root", "") == ("root", "")
+
+
+@pytest.mark.parametrize(
+    ("argument", "user", "password", "error"),
+    [
+        ("password", "root", None, ValueError),
+        ("user", None, "secret", ValueError),
+        ("user", "", "secret", ValueError),
+        ("user", 1, "secret", TypeError),
+        ("password", "root", b"secret", TypeError),
+    ],
+)
+def test_half_a_user_is_refused_and_the_password_not_shown(
+    argument: str, user: object, password: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=argument) as caught:
+        arguments.credentials(user, password)
+    assert "secret" not in str(caught.value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from etcd_election._core import timing
-from etcd_election._core.effects import Fact, KeyGone, KeyPut, WatchBroken, WatchStands
-from etcd_election._core.keywatch import Span, WatchBook, Watchers
+from etcd_election._core.effects import Fact, KeyGone, KeyPut, Watch, WatchBroken, WatchStands
+from etcd_election._core.keywatch import Sink as Tell
+from etcd_election._core.keywatch import Span, Subscription, WatchBook, Watchers
 from etcd_election.pb import kv_pb2, rpc_pb2
 
 from .support import header, kv
@@ -211,20 +212,78 @@ def test_refused_watch_may_be_an_old_tokens_fault_once(book: WatchBook, sink: Si
     assert book.doubts(refused, 100.0 + timing.WATCH_DOUBTED)
 
 
+class FakeWatcher:
+    """Notes who wants to hear about which key, and in which order that was said."""
+
+    def __init__(self) -> None:
+        self.watched: list[tuple[Span, Tell]] = []
+        self.said: list[tuple[str, Span]] = []
+
+    def add(self, span: Span, sink: Tell) -> None:
+        self.said.append(("add", span))
+        self.watched.append((span, sink))
+
+    def remove(self, span: Span, sink: Tell) -> None:
+        self.said.append(("remove", span))
+        self.watched.remove((span, sink))
+
+
+def test_plan_hears_about_exactly_the_keys_it_watches(sink: Sink) -> None:
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    assert watcher.watched == []
+    subscription.set(Watch(frozenset({KEY})))
+    assert watcher.watched == [(Span(KEY), sink)]
+    subscription.set(Watch(frozenset({KEY, OTHER})))
+    assert watcher.watched == [(Span(KEY), sink), (Span(OTHER), sink)]
+    subscription.set(Watch(frozenset({OTHER})))
+    assert watcher.watched == [(Span(OTHER), sink)]
+    subscription.set(Watch())
+    assert watcher.watched == []
+
+
+def test_key_that_is_watched_on_is_not_begun_again(sink: Sink) -> None:
+    """Between its end and its new beginning, changes would be missed."""
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(Watch(frozenset({KEY})))
+    subscription.set(Watch(frozenset({KEY})))
+    subscription.set(Watch(frozenset({KEY, OTHER})))
+    assert watcher.said == [("add", Span(KEY)), ("add", Span(OTHER))]
+
+
+def test_next_key_is_watched_before_the_last_one_is_left(sink: Sink) -> None:
+    """A stream without any watch might be given up and opened again."""
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(Watch(frozenset({KEY})))
+    subscription.set(Watch(frozenset({OTHER})))
+    assert watcher.said == [("add", Span(KEY)), ("add", Span(OTHER)), ("remove", Span(KEY))]
+
+
+def test_plans_that_watch_the_same_key_leave_it_apart() -> None:
+    watcher = FakeWatcher()
+    first, second = Sink(), Sink()
+    one, other = Subscription(watcher, first), Subscription(watcher, second)
+    one.set(Watch(frozenset({KEY})))
+    other.set(Watch(frozenset({KEY})))
+    one.set(Watch())
+    assert watcher.watched == [(Span(KEY), second)]
+
+
+def test_keys_and_a_prefix_are_watched_beside_each_other(sink: Sink) -> None:
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(Watch(frozenset({KEY}), prefix=b"jobs/"))
+    assert set(watcher.watched) == {(Span(KEY), sink), (Span(b"jobs/", b"jobs0"), sink)}
+    subscription.set(Watch(prefix=b"jobs/"))
+    assert watcher.watched == [(Span(b"jobs/", b"jobs0"), sink)]
+
+
 def test_every_stream_is_asked_so_that_one_may_go_deaf(sink: Sink) -> None:
-    class Noted:
-        def __init__(self) -> None:
-            self.wanted: list[tuple[Span, object]] = []
-
-        def add(self, span: Span, sink: object) -> None:
-            self.wanted.append((span, sink))
-
-        def remove(self, span: Span, sink: object) -> None:
-            self.wanted.remove((span, sink))
-
-    first, second = Noted(), Noted()
+    first, second = FakeWatcher(), FakeWatcher()
     watchers = Watchers([first, second])
     watchers.add(Span(KEY), sink)
     watchers.add(Span(OTHER), sink)
     watchers.remove(Span(KEY), sink)
-    assert first.wanted == second.wanted == [(Span(OTHER), sink)]
+    assert first.watched == second.watched == [(Span(OTHER), sink)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_election._core.observe import ObserveCursor
+from etcd_election._core.observe import ObserveCursor, ObserveReader
 from etcd_election.types import Leader
 
 from .support import NAME, quick
@@ -202,3 +203,101 @@ def test_who_watches_everything_misses_nothing(history: list[Sight]) -> None:
         if not changes or changes[-1] != sight.state:
             changes.append(sight.state)
     assert reader.seen == changes
+
+
+def news(reader: ObserveReader) -> list[Leader | None]:
+    """What an observer is given now."""
+    given: list[Leader | None] = []
+    while reader.ready():
+        assert reader.ready(), "asking takes nothing away"
+        given.append(reader.take())
+    return given
+
+
+def test_observer_is_given_the_newest_state_once() -> None:
+    cursor = ObserveCursor()
+    observer = ObserveReader(cursor, vacancies=False)
+    assert news(observer) == []
+    cursor.leader(leader(10))
+    assert news(observer) == [leader(10)]
+    assert news(observer) == []
+    cursor.leader(leader(20))
+    cursor.leader(leader(20, 21))
+    assert news(observer) == [leader(20, 21)], "what it was too slow for is skipped"
+
+
+def test_observers_have_places_of_their_own() -> None:
+    cursor = ObserveCursor()
+    first = ObserveReader(cursor, vacancies=False)
+    cursor.leader(leader(10))
+    assert news(first) == [leader(10)]
+    assert news(ObserveReader(cursor, vacancies=False)) == [leader(10)]
+
+
+def test_vacancy_is_news_to_those_alone_who_asked_for_it() -> None:
+    cursor = ObserveCursor()
+    leaders = ObserveReader(cursor, vacancies=False)
+    everything = ObserveReader(cursor, vacancies=True)
+    assert news(everything) == [], "nothing was seen yet"
+    for step, state in ((5, None), (10, leader(10)), (15, None), (20, leader(20))):
+        if state is None:
+            cursor.vacancy(step)
+        else:
+            cursor.leader(state)
+        assert news(everything) == [state]
+        assert news(leaders) == ([state] if state is not None else [])
+
+
+def test_leader_not_taken_yet_is_given_though_nobody_leads_by_now() -> None:
+    cursor = ObserveCursor()
+    leaders = ObserveReader(cursor, vacancies=False)
+    everything = ObserveReader(cursor, vacancies=True)
+    cursor.leader(leader(10))
+    assert leaders.ready()
+    assert everything.ready()
+    cursor.vacancy(15)
+    assert news(leaders) == [leader(10)]
+    assert news(everything) == [None]
+
+
+def test_state_that_was_given_last_is_not_given_again() -> None:
+    """A leader and its vacancy both passed unseen, and a restored backup shows the one before."""
+    cursor = ObserveCursor()
+    observer = ObserveReader(cursor, vacancies=True)
+    cursor.leader(leader(10))
+    assert news(observer) == [leader(10)]
+    cursor.vacancy(20)
+    cursor.leader(leader(10, revision=12), 1)
+    assert news(observer) == []
+
+
+def test_state_that_came_back_takes_away_the_news_in_between() -> None:
+    cursor = ObserveCursor()
+    observer = ObserveReader(cursor, vacancies=True)
+    cursor.leader(leader(10))
+    assert news(observer) == [leader(10)]
+    cursor.vacancy(20)
+    assert observer.ready()
+    cursor.leader(leader(10, revision=12), 1)
+    assert not observer.ready()
+    cursor.vacancy(20, 1)
+    assert news(observer) == [None]
+
+
+@quick
+@given(histories(), st.booleans(), st.data())
+def test_observer_of_any_pace_never_hears_the_same_twice_and_ends_at_the_latest(
+    history: list[Sight], vacancies: bool, data: st.DataObject
+) -> None:
+    cursor = ObserveCursor()
+    observer = ObserveReader(cursor, vacancies=vacancies)
+    given_all: list[Leader | None] = []
+    for sight in history:
+        sight.show(cursor)
+        if data.draw(st.booleans()):
+            given_all += news(observer)
+    given_all += news(observer)
+    assert all(one != next_ for one, next_ in pairwise(given_all))
+    assert vacancies or None not in given_all
+    if history and (vacancies or history[-1].state is not None):
+        assert given_all[-1] == history[-1].state, "the latest was lost"

@@ -333,6 +333,26 @@ def test_word_ends_a_pause(clock: FakeClock) -> None:
     assert script.raised(Interrupted).word is Word.CANCELLED
 
 
+def test_nothing_is_sent_on_a_closed_connection(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    link.closed = True
+    script = asking(link, clock)
+    assert "the connection is closed" in str(script.raised(errors.ClientClosed))
+    assert script.calls == []
+    assert link.tokens.begin(), "no token is fetched either"
+
+
+def test_connection_that_is_closed_meanwhile_ends_the_attempts(clock: FakeClock) -> None:
+    link = make_link(clock, endpoints=2)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    link.closed = True
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.sleep()
+    script.raised(errors.ClientClosed)
+    assert endpoints(script) == [0, 1]
+
+
 def test_token_is_fetched_first_and_goes_with_the_call(clock: FakeClock) -> None:
     link = make_link(clock, credentials=USER)
     script = asking(link, clock)

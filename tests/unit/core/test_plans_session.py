@@ -320,3 +320,25 @@ def test_lease_whose_grant_landed_late_is_gone_with_the_next_revoke(
     script.receive()
     script.invoke(Method.REVOKE, revoked())
     assert script.returned() is True
+
+
+def test_successor_is_left_the_whole_ttl(link: Link, ours: LeaseClock, clock: FakeClock) -> None:
+    clock.advance(10)
+    script = Script(session.bequeath(link, ours, deadline=clock() + 2), clock)
+    assert script.invoke(Method.KEEPALIVE, kept(ID)).request.ID == ID  # type: ignore[attr-defined]
+    script.returned()
+    assert ours.renewed_at == START + 10
+
+
+def test_lease_that_cannot_be_renewed_once_more_is_left_as_it_is(
+    link: Link, ours: LeaseClock, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Closing goes on, and the successor has what is left of the ttl."""
+    script = Script(session.bequeath(link, ours, deadline=clock() + 2), clock)
+    with caplog.at_level(logging.WARNING, "etcd_election"):
+        while script.effect is not None:
+            script.silent(Method.KEEPALIVE)
+    script.returned()
+    assert clock() == pytest.approx(START + 2, abs=0.01)
+    assert "lease abc is left without a last renewal" in caplog.text
+    assert ours.alive

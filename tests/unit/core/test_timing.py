@@ -49,6 +49,11 @@ def test_rounds_in_vain_come_ever_less_often_but_go_on(rounds: int, number: floa
     assert bound * 0.75 <= delay <= bound * 1.25
 
 
+def test_watch_stream_in_vain_is_opened_ever_less_often_and_within_a_second() -> None:
+    delays = [timing.watch_delay(failures) for failures in range(8)]
+    assert delays == [0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("platform", "name"), [("linux", "CLOCK_BOOTTIME"), ("darwin", "CLOCK_MONOTONIC_RAW")]
 )
