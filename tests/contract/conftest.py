@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import pytest
 from etcd_election import ElectionClient, Etcd
 from tests.support.etcd_server import EtcdServer
 from tests.support.fronts import NAMES, Front, make_front
+from tests.support.noise import no_noise
 
 MakeClient = Callable[..., ElectionClient]
 Background = Callable[..., "Future[Any]"]
@@ -22,19 +22,6 @@ PATIENCE = 15.0
 
 SETTLE = 3.0
 """For what the library may go on tidying up when a test is over."""
-
-
-class Noise(logging.Handler):
-    """Keeps what is logged, as text."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # There grpcio itself tells of an answer that means nothing.
-        if record.name != "grpc._common":
-            self.heard.append(f"{record.name}: {record.getMessage()}")
 
 
 @pytest.fixture(scope="session")
@@ -56,16 +43,9 @@ def front(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Iterator[
     if request.param not in fronts:
         fronts[request.param] = make_front(request.param)
     chosen = fronts[request.param]
-    noise = Noise()
-    for name in ("asyncio", "grpc"):
-        logging.getLogger(name).addHandler(noise)
-    yield chosen
-    try:
+    with no_noise():
+        yield chosen
         chosen.check(SETTLE)
-    finally:
-        for name in ("asyncio", "grpc"):
-            logging.getLogger(name).removeHandler(noise)
-    assert not noise.heard
 
 
 @pytest.fixture
