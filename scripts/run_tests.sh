@@ -87,7 +87,7 @@ if [ -z "$found" ]; then
   status=1
 else
   while read -r version path; do
-      [ -n "$version" ] || continue
+    [ -n "$version" ] || continue
     export ETCD=$path
     part "etcd $version ($path)" tests/contract tests/aio tests/etcd \
       ${options[@]+"${options[@]}"}

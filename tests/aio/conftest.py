@@ -68,26 +68,27 @@ def own_raw(own_server: EtcdServer) -> Iterator[RawEtcd]:
         yield view
 
 
-def _maker(etcd: Etcd, usual_name: str, after: AsyncExitStack) -> MakeClient:
+def _maker(etcd: Etcd, usual_name: str) -> MakeClient:
+    # What the test drops as it returns is not collected before its connection closes it.
+    kept: list[ElectionClient] = []
+
     def make(name: str = usual_name, **arguments: Any) -> ElectionClient:
-        client = ElectionClient(etcd, name, **{"ttl": 5, **arguments})
-        # And so it is not collected before.
-        after.push_async_callback(client.close)
-        return client
+        kept.append(ElectionClient(etcd, name, **{"ttl": 5, **arguments}))
+        return kept[-1]
 
     return make
 
 
 @pytest.fixture
-def make_client(etcd: Etcd, election_name: str, after: AsyncExitStack) -> MakeClient:
+def make_client(etcd: Etcd, election_name: str) -> MakeClient:
     """Makes clients of this test's election, on one connection."""
-    return _maker(etcd, election_name, after)
+    return _maker(etcd, election_name)
 
 
 @pytest.fixture
-def make_own_client(own_etcd: Etcd, after: AsyncExitStack) -> MakeClient:
+def make_own_client(own_etcd: Etcd) -> MakeClient:
     """Makes clients of the election "x" on the test's own etcd, on one connection."""
-    return _maker(own_etcd, "x", after)
+    return _maker(own_etcd, "x")
 
 
 async def queue_of(raw: RawEtcd, name: str, length: int) -> None:

@@ -199,7 +199,7 @@ async def test_other_threads_may_ask_and_cancel_while_the_loop_works(
             waiter.cancel_campaign()
             stop.wait(0.001)
 
-    threads = [threading.Thread(target=target) for target in (ask, ask, cancel)]
+    threads = [threading.Thread(target=target) for target in (ask, cancel)]
     for thread in threads:
         thread.start()
     try:
