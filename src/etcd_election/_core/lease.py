@@ -5,7 +5,7 @@ Transitions::
     NEW   --renewed(sent_at, ttl > 0)--> ALIVE     deadline = sent_at + ttl - margin(ttl)
     ALIVE --renewed(sent_at, ttl > 0)--> ALIVE     the deadline only moves forward
     any   --renewed(ttl <= 0)----------> ENDED
-    any   --end(reason)----------------> ENDED
+    any   --end(reason) or condemn-----> ENDED
     ALIVE --the deadline passes--------> ENDED     found out by whoever asks first
 
 ENDED is final: a late answer never revives. ``sent_at`` is taken before the request leaves, so the
@@ -112,8 +112,12 @@ class LeaseClock:
 
     def end(self, reason: LostReason) -> None:
         """The lease is not to be believed in any more."""
-        self._ended.setdefault(_END, reason)
+        self.condemn(reason)
         self.settle()
+
+    def condemn(self, reason: LostReason) -> None:
+        """The same, but nobody is called: that is left to ``settle``, where a lock is held now."""
+        self._ended.setdefault(_END, reason)
 
     def settle(self) -> None:
         """Calls the callbacks if the lease has ended and they were not called yet."""

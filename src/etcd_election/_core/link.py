@@ -91,16 +91,19 @@ class Link:
 
     def saw(self, header: Header, *, floor: int | None) -> None:
         """Looks at a header; another cluster ends every lease of this connection."""
-        if not self.cluster.saw(header, floor=floor):
-            return
         with self._lock:
+            # Together: whoever sees the other cluster next finds no lease of the former one alive.
+            if not self.cluster.saw(header, floor=floor):
+                return
             leases = list(self._leases)
+            for lease in leases:
+                lease.condemn(LostReason.CLUSTER_CHANGED)
         logger.warning(
             "another etcd cluster, or a restored backup, answers at %s: all leaderships end",
             ", ".join(endpoint.target for endpoint in self.endpoints),
         )
         for lease in leases:
-            lease.end(LostReason.CLUSTER_CHANGED)
+            lease.settle()
 
     def new_lease(self, lease_id: int | None = None) -> LeaseClock:
         """A clock for a lease of this number, or of a fresh random one (63 bits, never 0)."""

@@ -167,3 +167,27 @@ def test_defaults_are_the_documented_ones() -> None:
     link = make_link(FakeClock())
     assert link.timeout == timing.DEFAULT_TIMEOUT == 5.0
     assert timing.DEFAULT_TTL == 15
+
+
+def test_whoever_sees_the_other_cluster_next_finds_no_lease_of_the_former_one_alive(
+    clock: FakeClock,
+) -> None:
+    """Otherwise a read that finds no key there would be told as the key's deletion."""
+    link = make_link(clock)
+    lease = link.new_lease()
+    lease.renewed(sent_at=clock(), ttl=15)
+    link.answered(0, Method.RANGE, ranged(cluster=1), START, 0)
+    seen: list[LostReason | None] = []
+
+    def meanwhile(_: logging.LogRecord) -> bool:
+        link.answered(0, Method.RANGE, ranged(cluster=2), START, 0)
+        seen.append(lease.ended)
+        return True
+
+    log = logging.getLogger("etcd_election")
+    log.addFilter(meanwhile)
+    try:
+        link.answered(0, Method.RANGE, ranged(cluster=2), START, 0)
+    finally:
+        log.removeFilter(meanwhile)
+    assert seen == [LostReason.CLUSTER_CHANGED]
