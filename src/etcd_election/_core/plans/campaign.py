@@ -405,7 +405,7 @@ def _won(
         name=candidate.name,
         key=candidacy.key,
         token=own.create_revision,
-        value=candidate.value,
+        value=own.value,
         mod_revision=own.mod_revision,
         lease=lease,
     )
