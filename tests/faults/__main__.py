@@ -50,7 +50,7 @@ def comparison(sizes: list[tuple[Plan, Size]]) -> str:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--etcd", required=True, help="path of the etcd to run")
     parser.add_argument("--seconds", type=float, default=600.0, help="for all runs together")
     parser.add_argument("--seed", type=int, default=None)

@@ -90,7 +90,7 @@ async def until(
     deadline = time.monotonic() + timeout
     while True:
         out_of_time = time.monotonic() >= deadline
-        asked = predicate()
+        asked: Any = predicate()
         answer: T = await asked if isinstance(asked, Awaitable) else asked
         if answer:
             return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 WATCHED = ("asyncio", "grpc")
 
@@ -24,7 +24,7 @@ class Noise(logging.Handler):
 
 
 @contextlib.contextmanager
-def no_noise() -> Iterator[None]:
+def no_noise() -> Generator[None, None, None]:
     """Fails at its end if asyncio or grpcio has logged a warning or worse meanwhile.
 
     If what was done meanwhile failed, that matters more.

@@ -117,7 +117,8 @@ class Observed:
 
 
 OF_CALL = (Ended, Observed)
-"""Facts of the long call; a plan has one at most."""
+"""Facts of the long call; a plan has one at most. Once it is shut they are none, also those that
+wait to be received: they would be taken for the next call's."""
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,6 @@ class Word(enum.Enum):
 
 
 Fact = Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Word
-
-OF_CALL = (Ended, Observed)
-"""Facts of the long call. Once that is shut they are none, also those that wait to be received:
-the next call's end would be believed, and its win, while it is open."""
 
 T = TypeVar("T")
 Plan = Generator[Effect, Any, T]

@@ -186,12 +186,11 @@ class Driver:
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None
+        # What the call said while the plan waited for something else is no fact any more either.
         self._facts = deque(fact for fact in self._facts if not isinstance(fact, OF_CALL))
         if cancel is None:
             return
         self._call += 1
-        # What the call said while the plan waited for something else is no fact any more either.
-        self._facts = deque(fact for fact in self._facts if not isinstance(fact, OF_CALL))
         delay = self._link.stagger.delay(self._link.clock())
         try:
             if delay:
