@@ -34,7 +34,7 @@ class Link:
         clock: Goes on while the machine sleeps.
         random: Uniform in [0, 1).
         credentials: User and password, or None.
-        latency: What an answered call takes, smoothed, in seconds.
+        latency: What an answered call takes where nothing stands still, smoothed, in seconds.
         ages: Per endpoint, grows when its connections are to be made anew.
         closed: True when nothing is to be sent any more.
     """
@@ -80,7 +80,15 @@ class Link:
         now = self.clock()
         self.ring.worked(endpoint, now)
         took = now - sent_at
-        self.latency = took if not self.latency else self.latency + (took - self.latency) / 8
+        if not self.latency:
+            self.latency = took
+        elif took < self.latency:
+            self.latency -= (self.latency - took) / 2
+        else:
+            # One answer counts twice the latency at most: what stood still while it was under way
+            # (this process, a raft election) says nothing of the way. Believed at once, it made the
+            # next attempts so patient that one at a member which stands still cost a lease.
+            self.latency += min(took - self.latency, self.latency) / 8
         header: Header = response.header
         self.saw(header, floor=floor if method.linearizable else None)
 

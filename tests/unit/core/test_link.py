@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcd_election._core import timing
+from etcd_election._core.link import Link
 from etcd_election._core.method import Lane, Method
 from etcd_election.types import LostReason
 
@@ -44,6 +45,41 @@ def test_latency_is_learnt_and_smoothed(clock: FakeClock) -> None:
     clock.advance(0.16)
     link.answered(0, Method.RANGE, ranged(), START + 0.08, 0)
     assert link.latency == pytest.approx(0.09)
+    clock.advance(0.03)
+    link.answered(0, Method.RANGE, ranged(), START + 0.24, 0)
+    assert link.latency == pytest.approx(0.06)
+
+
+def answered_after(link: Link, clock: FakeClock, *seconds: float) -> None:
+    sent_at = clock()
+    clock.advance(max(seconds))
+    for took in seconds:
+        link.answered(0, Method.RANGE, ranged(), clock() - took, 0)
+    assert clock() - max(seconds) == sent_at
+
+
+def test_standstill_is_no_latency(clock: FakeClock) -> None:
+    """The process was stopped, or raft had no leader: the next attempts are short all the same."""
+    link = make_link(clock)
+    answered_after(link, clock, 0.002)
+    answered_after(link, clock, *[3.0] * timing.MAX_CALLS)
+    assert timing.patience(0, link.latency, 100.0) == timing.PATIENCE[0]
+
+
+def test_cluster_that_was_slow_at_first_is_not_for_long(clock: FakeClock) -> None:
+    link = make_link(clock)
+    answered_after(link, clock, 2.0)
+    for _ in range(6):
+        answered_after(link, clock, 0.002)
+    assert timing.patience(0, link.latency, 100.0) == timing.PATIENCE[0]
+
+
+def test_cluster_that_grows_distant_is_learnt_in_time(clock: FakeClock) -> None:
+    link = make_link(clock)
+    answered_after(link, clock, 0.01)
+    for _ in range(30):
+        answered_after(link, clock, 0.2)
+    assert timing.patience(0, link.latency, 100.0) == pytest.approx(1.6, rel=0.2)
 
 
 def test_answer_clears_its_endpoint(clock: FakeClock) -> None:
