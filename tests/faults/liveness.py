@@ -16,6 +16,8 @@ STRETCH = 2.0
 """The longest avoidable time without a leader, in seconds."""
 SHARE = {"kv": 0.02, "service": 0.05}
 """How much of the possible time may be lost avoidably."""
+ONCE = 1.0
+"""So many seconds may be lost in a run so short that its share is less: one event would be all."""
 OBSERVED = 5.0
 """How late an observer may be, in seconds."""
 STUCK = 5.0
@@ -54,8 +56,8 @@ def availability(history: History) -> list[Row]:
         Row(
             "avoidably without a leader",
             f"{share:.2%} of {could.total:.0f} s",
-            f"{limit:.0%}",
-            share <= limit,
+            f"{limit:.0%}" if limit * could.total > ONCE else f"{ONCE:g} s, the run is short",
+            lost.total <= max(ONCE, limit * could.total),
             details,
         ),
         Row(

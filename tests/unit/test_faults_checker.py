@@ -275,6 +275,16 @@ def test_time_without_a_leader_that_could_lead() -> None:
     assert story.red() == [AVOIDABLE, STRETCH]
 
 
+def test_a_short_run_may_lose_as_much_as_one_event_takes() -> None:
+    for led_from, red in ((20.9, False), (21.1, True)):
+        story = Story()
+        story.quorum = Spans([(0.0, 40.0)])
+        story.believe("w0.1", 10, 1.0, 20.0)
+        story.delete(20.0, 12, "w0.1")
+        story.believe("w1.1", 11, led_from, 59.0)
+        assert story.red() == ([AVOIDABLE] if red else [])
+
+
 def test_the_election_service_may_lose_more() -> None:
     story = Story()
     for lines in story.workers.values():
