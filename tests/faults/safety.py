@@ -29,9 +29,13 @@ class Overlap:
     cause: str
 
 
-def cause(history: History, life: Life | None) -> str:
-    """Why a key vanished under its holder: "" if nothing excuses it."""
-    if life is None or life.gone_at == float("inf"):
+def cause(history: History, belief: Belief) -> str:
+    """Why the key vanished under its holder: "" if nothing excuses it.
+
+    A key that was gone before its holder began to believe excuses nothing.
+    """
+    life = history.life(belief.token)
+    if life is None or life.gone_at == float("inf") or life.gone_at < belief.start:
         return ""
     removed_at = history.removed_at(life.token)
     if removed_at is not None and removed_at <= life.gone_at:
@@ -85,7 +89,11 @@ def find_overlaps(history: History) -> list[Overlap]:
             common = surely(history, one) & surely(history, other)
             if common:
                 older, newer = sorted((one, other), key=lambda belief: belief.token)
-                why = cause(history, history.life(older.token))
+                life = history.life(older.token)
+                gone_at = life.gone_at if life else 0.0
+                # With its key still there, the other had no right to believe.
+                early = common & Spans([(0.0, gone_at - ROOM)])
+                why = "" if early else cause(history, older)
                 found.append(Overlap(older, newer, common.total, why))
     return found
 
@@ -129,7 +137,7 @@ def without_key_rows(history: History) -> list[Row]:
         excess = late.total + early.total
         if excess <= 0:
             continue
-        why = "" if early else cause(history, life)
+        why = "" if early else cause(history, belief)
         worst[why] = max(worst.get(why, 0.0), excess)
         over[why] = over.get(why, False) or excess > allowance(history, why)
         details.setdefault(why, []).append(

@@ -70,7 +70,9 @@ class Worker:
         self.log.write("lost", token=leadership.token, reason=reason.name if reason else None)
 
     def failed(self, during: str, error: BaseException) -> None:
-        """Something raised."""
+        """Something raised; told to quit, a campaign is cancelled as it should be."""
+        if self.quitting.is_set() and isinstance(error, etcd_election.CampaignCancelled):
+            return
         self.log.write(
             "error",
             during=during,

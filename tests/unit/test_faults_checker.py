@@ -181,6 +181,26 @@ def test_a_holder_that_is_cut_off_has_the_ttl() -> None:
         assert row.holds != red
 
 
+def test_an_overlap_before_the_removal_is_not_excused_by_it() -> None:
+    story = removed_at_20(20.05)
+    story.believe("w1.1", 11, 19.5, 59.0)
+    assert "two believing at once" in story.red()
+
+
+def test_a_key_removed_before_its_holder_believed_excuses_nothing() -> None:
+    """The phantom win: a waiter's key is gone, and its Campaign is answered OK all the same."""
+    story = Story()
+    story.put(1.2, 12, "w2.1")
+    story.process(0.1, "w2.1", "running")
+    story.removed(4.99, 11)
+    story.delete(5.0, 13, "w1.1")
+    story.believe("w0.1", 10, 1.0, 20.0)
+    story.delete(20.0, 14, "w0.1")
+    story.believe("w1.1", 11, 20.01, 30.0)
+    story.believe("w2.1", 12, 20.01, 59.0)
+    assert {"two believing at once", "belief without the key"} <= set(story.red())
+
+
 def woken_at_15(version: list[int]) -> Story:
     story = Story.good()
     story.nemesis[0]["version"] = version
@@ -238,6 +258,12 @@ def test_fail_over_counts_from_the_last_renewal() -> None:
     assert killed_at_20(23.4, 23.5).rows()[FAIL_OVER].measured == "3.60 s in 1"
 
 
+def test_fail_over_counts_from_a_renewal_without_an_answer() -> None:
+    # Due from 19.9 on, and perhaps sent just before the kill.
+    assert FAIL_OVER not in killed_at_20(23.4, 23.5, renewed=19.0).red()
+    assert FAIL_OVER in killed_at_20(23.7, 23.8, renewed=19.0).red()
+
+
 def test_fail_over_counts_from_the_last_change_of_raft_leader() -> None:
     # It gives the lease an election timeout on top.
     for changed_at, red in ((20.5, False), (20.3, True)):
@@ -249,6 +275,10 @@ def test_fail_over_counts_from_the_last_change_of_raft_leader() -> None:
 def test_fail_over_counts_from_the_return_of_quorum() -> None:
     story = killed_at_20(26.0, 26.1)
     story.quorum = Spans([(0.0, 20.5), (23.0, END)])
+    assert FAIL_OVER not in story.red()
+    # The next leader noticed before the observer did.
+    story = killed_at_20(26.0, 26.1)
+    story.quorum = Spans([(0.0, 20.5), (26.15, END)])
     assert FAIL_OVER not in story.red()
 
 
