@@ -18,13 +18,13 @@ DEMO := .venv-demo
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 WHEEL = $$(echo dist/*.whl)
 
-.PHONY: help venv demo test test-etcd test-between sim faults test-floors test-newest test-pythons \
+.PHONY: help venv demo test test-etcd test-etcds sim faults test-floors test-newest test-pythons \
         test-pure-protobuf coverage lint protos protos-check clean
 
 help:
 	@echo 'make demo                 shows a fail-over between three processes on a real etcd'
 	@echo 'make test                 all tests, those on etcd with the oldest and the newest found'
-	@echo 'make test-between         those on etcd with all others found'
+	@echo 'make test-etcds         those on etcd with all others found'
 	@echo 'make test-etcd ETCD=path  the tests on etcd with this one'
 	@echo 'make sim SEEDS=0:100000   more schedules of the simulation than make test runs'
 	@echo 'make faults               candidates, clusters and links under faults, for 10 minutes;'
@@ -101,8 +101,8 @@ demo: $(DEMO)/.wheel
 test: venv
 	@PYTHON=$(VENV)/bin/python scripts/run_tests.sh all
 
-test-between: venv
-	@PYTHON=$(VENV)/bin/python scripts/run_tests.sh between
+test-etcds: venv
+	@PYTHON=$(VENV)/bin/python scripts/run_tests.sh etcds
 
 test-etcd: venv
 	@test -n "$(ETCD)" || { echo 'usage: make test-etcd ETCD=path' >&2; exit 2; }

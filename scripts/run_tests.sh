@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests with the wheel that is installed for $PYTHON, and sums up.
 #
-#   scripts/run_tests.sh all      the unit tests; the simulation; the tests on etcd, with the oldest
-#                                 and the newest one found; the fault suite's short form
-#   scripts/run_tests.sh between  the tests on etcd with all others that are found, and the asyncio
+#   scripts/run_tests.sh all      the unit tests; the simulation; the tests on etcd, and the short form
+#                                 of the fault suite, with the newest etcd found
+#   scripts/run_tests.sh etcds    the tests on etcd with all others that are found, and the asyncio
 #                                 half of the contract on uvloop
 #   scripts/run_tests.sh smoke    the unit tests, and of those on etcd the ones marked "smoke", on
 #                                 the first etcd found, also on uvloop
@@ -19,9 +19,9 @@ cd "$root" || exit 2
 jobs=${JOBS:-6}
 mode=${1-}
 case $mode in
-  all | between | smoke) ;;
+  all | etcds | smoke) ;;
   *)
-    echo "usage: scripts/run_tests.sh all|between|smoke" >&2
+    echo "usage: scripts/run_tests.sh all|etcds|smoke" >&2
     exit 2
     ;;
 esac
@@ -55,7 +55,7 @@ print("Python %s, grpcio %s, protobuf %s (%s)" % (
   exit 2
 }
 
-if [ $mode != between ]; then
+if [ $mode != etcds ]; then
   unit_options=()
   if ! "$PYTHON" -c 'import grpc_tools, mypy_protobuf' 2>/dev/null; then
     echo "The generators of the stubs are not installed here: without tests/unit/test_gen_protos.py."
@@ -74,8 +74,8 @@ sorted=$(sort -V <<<"$found")
 newest=${sorted##*$'\n'}
 options=()
 case $mode in
-  all) etcds=$(printf '%s\n%s\n' "${sorted%%$'\n'*}" "$newest" | uniq) ;;
-  between) etcds=$(sed -e 1d -e '$d' <<<"$sorted") ;;
+  all) etcds=$newest ;;
+  etcds) etcds=$(sed '$d' <<<"$sorted") ;;
   smoke)
     etcds=${found%%$'\n'*}
     newest=$etcds
