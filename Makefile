@@ -23,7 +23,7 @@ WHEEL = $$(echo dist/*.whl)
 
 help:
 	@echo 'make demo                 shows a fail-over between three processes on a real etcd'
-	@echo 'make test                 all tests, those on etcd with the oldest and the newest found'
+	@echo 'make test                 all tests, those on etcd with the newest one found'
 	@echo 'make test-etcds         those on etcd with all others found'
 	@echo 'make test-etcd ETCD=path  the tests on etcd with this one'
 	@echo 'make sim SEEDS=0:100000   more schedules of the simulation than make test runs'

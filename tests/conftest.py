@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Now, before it is captured.
     config.stash[_stderr] = os.dup(2)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # As in the background of a shell: there and in all that is started, Ctrl-C would do nothing.
+        # In the background of a shell, where neither tests nor their programs would hear Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
