@@ -100,6 +100,8 @@ class Wire:
     ) -> None:
         """Runs a task; ``done`` is called with it at its end, also if it never began."""
         task = self._loop.create_task(work)
+        # A loop that is closed over it says so of every task; of ours there is nothing to be said.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(done)
