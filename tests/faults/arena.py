@@ -7,6 +7,7 @@ it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -115,14 +116,22 @@ class Candidate:
             self._process.kill()
             self._process.wait()
             self._log.write("process", t=at, name=self.name, number=self.number, state="killed")
+            self._hang_up()
         self._stopped = False
 
     def order(self, text: str) -> None:
         """Tells it to suffer something."""
         process = self._process
         if process is not None and process.stdin is not None and self.running:
-            process.stdin.write(text.encode() + b"\n")
-            process.stdin.flush()
+            # It may end just now.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(text.encode() + b"\n")
+                process.stdin.flush()
+
+    def _hang_up(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
     def quit(self) -> None:
         """Tells it to end in good order."""
@@ -159,7 +168,6 @@ class Candidate:
     def close(self) -> None:
         """Ends process and proxies."""
         self.kill()
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        self._hang_up()
         for proxy in self.proxies:
             proxy.close()
