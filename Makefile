@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 # How many tests run side by side: most of them wait for something.
-JOBS ?= 6
+JOBS ?= 4
 
 export JOBS
 # Notices about pip itself belong to nobody's test run. Otherwise pip's own settings hold.
@@ -40,7 +40,7 @@ help:
 	@echo 'make venv                 .venv with the wheel and all that development needs'
 	@echo 'make clean                removes all that make has made'
 	@echo
-	@echo 'PYTHON=python3 makes the environments; JOBS=6 is how many tests run side by side.'
+	@echo 'PYTHON=python3 makes the environments; JOBS=4 is how many tests run side by side.'
 	@echo 'scripts/get_etcd.sh 3.6 fetches an etcd to test with.'
 
 # $(call make_venv,FOLDER,PYTHON)

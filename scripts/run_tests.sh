@@ -8,7 +8,7 @@
 #   scripts/run_tests.sh smoke    the unit tests, and of those on etcd the ones marked "smoke", on
 #                                 the first etcd found, also on uvloop
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
-#   JOBS=6                        how many tests run side by side
+#   JOBS=4                        how many tests run side by side
 #
 # Goes on after a failure, so that all is reported; then ends with 1.
 set -uo pipefail
@@ -16,7 +16,7 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 2
 : "${PYTHON:?set PYTHON to the interpreter of a virtual environment}"
-jobs=${JOBS:-6}
+jobs=${JOBS:-4}
 mode=${1-}
 case $mode in
   all | etcds | smoke) ;;

@@ -214,12 +214,12 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
         RawEtcd(server.endpoint) as raw,
         front.Etcd(server.endpoint) as connection,
     ):
-        leader = front.ElectionClient(connection, "x", ttl=3)
+        leader = front.ElectionClient(connection, "x", ttl=5)
         leadership = leader.campaign("leader")
-        waiters = [front.ElectionClient(connection, "x", ttl=3) for _ in range(14)]
+        waiters = [front.ElectionClient(connection, "x", ttl=5) for _ in range(14)]
         calls = [background(waiter.campaign, "waiter") for waiter in waiters]
         queue_of(raw, "x", 15)
-        assert not leadership.wait_lost(4.0)
+        assert not leadership.wait_lost(6.0)
         assert leader.leader().text == "leader"
         assert not [call for call in calls if call.done()]
         assert len(raw.candidates("x")) == 15
