@@ -34,11 +34,12 @@ from .errors import (
     Unavailable,
     ValueTooLarge,
 )
-from .types import Leader, LostReason, State
+from .types import TLS, Leader, LostReason, State
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "TLS",
     "AuthenticationFailed",
     "CampaignCancelled",
     "CampaignTimeout",

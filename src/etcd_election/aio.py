@@ -36,9 +36,10 @@ from .errors import (
     Unavailable,
     ValueTooLarge,
 )
-from .types import Leader, LostReason, State
+from .types import TLS, Leader, LostReason, State
 
 __all__ = [
+    "TLS",
     "AuthenticationFailed",
     "CampaignCancelled",
     "CampaignTimeout",

@@ -1,11 +1,15 @@
-"""The plain values that users meet: who leads, in which state a client is, why leadership ended."""
+"""The plain values that users meet: who leads, why leadership ended, how to speak TLS."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields
 
-__all__ = ["Leader", "LostReason", "State"]
+__all__ = ["TLS", "Leader", "LostReason", "State"]
+
+Material = str | os.PathLike[str] | bytes
+"""A path, or what such a file contains."""
 
 
 class State(enum.Enum):
@@ -60,3 +64,51 @@ class Leader:
     def text(self) -> str:
         """The value as UTF-8, undecodable bytes kept as surrogate escapes."""
         return self.value.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, repr=False)
+class TLS:
+    """How to speak to etcd securely. Its representation shows paths, and nothing of what they hold.
+
+    What is given by path is read when an ``Etcd`` is made, and again when a connection is made anew
+    and the file has changed.
+
+    Args:
+        ca: Whom to trust: certificates in PEM, a path or bytes. None: whom the operating system
+            trusts, as far as Python's ``ssl`` knows it (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are
+            heeded; gRPC's own list of roots, and the variable that replaces it, are not).
+        cert: This client's certificate in PEM, those that lead to its CA behind it.
+        key: The private key of ``cert`` in PEM, not encrypted.
+        server_name: The name that etcd's certificate must be for, in place of the endpoint's.
+
+    Raises:
+        TypeError, ValueError: An argument is not as described.
+    """
+
+    ca: Material | None = None
+    cert: Material | None = None
+    key: Material | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ca", "cert", "key"):
+            value: object = getattr(self, name)
+            if value is not None and not isinstance(value, (str, bytes, os.PathLike)):
+                raise TypeError(f"{name} must be a path or bytes, not {type(value).__name__}")
+        if self.server_name is not None and not isinstance(self.server_name, str):
+            raise TypeError(f"server_name must be a str, not {type(self.server_name).__name__}")
+        if self.server_name == "":
+            raise ValueError("server_name must not be empty")
+        if (self.cert is None) != (self.key is None):
+            given, missing = ("key", "cert") if self.cert is None else ("cert", "key")
+            raise ValueError(f"{given} was given without {missing}: they belong together")
+
+    def __repr__(self) -> str:
+        shown = []
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, bytes):
+                shown.append(f"{entry.name}=<{len(value)} bytes>")
+            elif value is not None:
+                shown.append(f"{entry.name}={value!r}")
+        return f"TLS({', '.join(shown)})"

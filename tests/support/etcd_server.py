@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -101,6 +102,28 @@ def _sweep(parent: Path) -> None:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class ServerTLS:
+    """How clients are served securely; the metrics stay plain.
+
+    Attributes:
+        cert: The server's certificate, a file that etcd reads anew for every connection.
+        key: Its private key, likewise.
+        client_ca: Whose certificates clients must show; None: they need not show any.
+    """
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def flags(self) -> list[str]:
+        """For etcd's command line."""
+        flags = [f"--cert-file={self.cert}", f"--key-file={self.key}"]
+        if self.client_ca is not None:
+            flags += ["--client-cert-auth", f"--trusted-ca-file={self.client_ca}"]
+        return flags
+
+
 class EtcdServer:
     """One etcd, a cluster of its own unless it is told otherwise.
 
@@ -115,6 +138,11 @@ class EtcdServer:
         name: What the member is called.
         ports: For clients, peers and metrics; None: free ones are found at the first start.
         peers: The members of its cluster as etcd's `--initial-cluster` takes them; None: it alone.
+        host: Where clients are served, an IP address of loopback.
+        tls: How clients are served securely; None: in plain text.
+
+    Attributes:
+        host, tls: As given; a change takes effect at the next start.
     """
 
     def __init__(
@@ -126,7 +154,11 @@ class EtcdServer:
         name: str = "test",
         ports: Sequence[int] | None = None,
         peers: str | None = None,
+        host: str = HOST,
+        tls: ServerTLS | None = None,
     ) -> None:
+        self.host = host
+        self.tls = tls
         self.binary = str(binary)
         self.args = tuple(args)
         self.version = etcd_version(self.binary)
@@ -155,7 +187,8 @@ class EtcdServer:
     @property
     def endpoint(self) -> str:
         """`host:port` for clients."""
-        return f"{HOST}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -323,7 +356,9 @@ class EtcdServer:
             self._in_use = None
 
     def _command(self) -> list[str]:
-        client, peer, metrics = (f"http://{HOST}:{port}" for port in self._ports)
+        _, peer, metrics = (f"http://{HOST}:{port}" for port in self._ports)
+        client = f"{'http' if self.tls is None else 'https'}://{self.endpoint}"
+        secure = [] if self.tls is None else self.tls.flags()
         unsafe = ["--unsafe-no-fsync"] if self.version_info >= (3, 5) else []
         return [
             self.binary,
@@ -339,6 +374,7 @@ class EtcdServer:
             "--logger=zap",
             "--log-level=warn",
             *unsafe,
+            *secure,
             *self.args,
         ]
 

@@ -50,14 +50,18 @@ class RawEtcd:
 
     Args:
         endpoint: `host:port`.
+        credentials: For an etcd that speaks TLS.
 
     Attributes:
         kv, lease, watch, election, maintenance, cluster, auth: The stubs, for all else.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         self.endpoint = endpoint
-        self.channel = grpc.insecure_channel(endpoint, options=OPTIONS)
+        if credentials is None:
+            self.channel = grpc.insecure_channel(endpoint, options=OPTIONS)
+        else:
+            self.channel = grpc.secure_channel(endpoint, credentials, options=OPTIONS)
         self.kv = rpc_pb2_grpc.KVStub(self.channel)
         self.lease = rpc_pb2_grpc.LeaseStub(self.channel)
         self.watch = rpc_pb2_grpc.WatchStub(self.channel)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import grpc
 from typing_extensions import assert_type
 
 from etcd_election import NotLeader as BlockingNotLeader
 from etcd_election.aio import (
+    TLS,
     CampaignTimeout,
     ElectionClient,
     ElectionError,
@@ -28,6 +30,10 @@ from etcd_election.pb import rpc_pb2
 
 async def connections() -> None:
     etcd = Etcd(["10.0.0.1:2379", "10.0.0.2:2379"], timeout=2.0, options=[("grpc.x", 1)])
+    tls = TLS(ca="ca.pem", cert=b"PEM", key=Path("client.key"), server_name="etcd")
+    assert_type(tls.server_name, str | None)
+    Etcd("https://10.0.0.1:2379", tls=tls, user="u", password="p")
+    Etcd(tls=TLS())
     async with etcd as opened:
         assert_type(opened, Etcd)
     async with ElectionClient("127.0.0.1:2379", b"name", ttl=10, lease=None) as client:

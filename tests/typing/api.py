@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 from typing_extensions import assert_type
 
 from etcd_election import (
+    TLS,
     CampaignTimeout,
     ElectionClient,
     ElectionError,
@@ -25,6 +28,10 @@ from etcd_election.pb import rpc_pb2, rpc_pb2_grpc
 
 def connections() -> None:
     etcd = Etcd(["10.0.0.1:2379", "10.0.0.2:2379"], timeout=2.0, options=[("grpc.x", 1)])
+    tls = TLS(ca="ca.pem", cert=b"PEM", key=Path("client.key"), server_name="etcd")
+    assert_type(tls.server_name, str | None)
+    Etcd("https://10.0.0.1:2379", tls=tls, user="u", password="p")
+    Etcd(tls=TLS())
     with etcd as opened:
         assert_type(opened, Etcd)
     with ElectionClient("127.0.0.1:2379", b"name", ttl=10, lease=None) as client:

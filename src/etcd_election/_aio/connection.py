@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
-from .._core import arguments, timing
-from .._core import endpoints as addresses
+from .._core import timing
 from .._core.background import Background
 from .._core.keywatch import Watchers
-from .._core.link import Link
 from .._core.plans import reading
 from .._io.grpc_aio import Wire, refuse_after_fork
+from .._io.setup import Setup
+from ..types import TLS
 from .engine import Engine, Task
 from .hub import Hub
 from .waiting import CleanUp
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 class Machinery:
     """What a connection works with once it is used: channels, watch stream, background."""
 
-    def __init__(self, link: Link, options: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(self, setup: Setup) -> None:
         refuse_after_fork()
-        self.link = link
+        self.link = link = setup.link
         self.loop = asyncio.get_running_loop()
-        self.wire = Wire(link, options, self.loop)
+        self.wire = Wire(link, setup.certificates, setup.options, self.loop)
         first = Hub(link, self.wire, self.loop, lambda: self.engine)
         self.hubs = [first]
-        if len(link.endpoints) > 1:
+        # A name may turn out to have several addresses.
+        if len(link.endpoints) > 1 or link.names.hosts:
             second = Hub(link, self.wire, self.loop, lambda: self.engine, beside=first)
             self.hubs.append(second)
         self.engine = Engine(link, self.wire, Watchers(self.hubs), self.loop)
@@ -81,8 +82,11 @@ class Etcd:
     child: grpc.aio does not survive that.
 
     Args:
-        endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
-            with a comma list as in etcdctl, or a sequence of strings.
+        endpoints: ``host:port``, ``http://host:port`` or ``https://host:port``, IPv6 as
+            ``[::1]:2379``; one string, also with a comma list as in etcdctl, or a sequence of
+            strings. A name that has several addresses counts as that many endpoints.
+        tls: How to speak TLS: to every endpoint that does not say ``http://``. Without it, TLS is
+            spoken where ``https://`` says so, as ``TLS()`` does.
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
@@ -96,20 +100,16 @@ class Etcd:
         self,
         endpoints: str | Sequence[str] = "127.0.0.1:2379",
         *,
+        tls: TLS | None = None,
         user: str | None = None,
         password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        parsed = addresses.parse(endpoints)
-        if any(endpoint.tls for endpoint in parsed):
-            raise ValueError("endpoints: https is not supported yet")
-        self._options = arguments.channel_options(options)
-        self._link = Link(
-            parsed,
-            timeout=arguments.seconds("timeout", timeout, positive=True),
-            credentials=arguments.credentials(user, password),
+        self._setup = Setup(
+            endpoints, tls=tls, user=user, password=password, timeout=timeout, options=options
         )
+        self._link = self._setup.link
         self._machinery: Machinery | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._closed = False
@@ -117,7 +117,7 @@ class Etcd:
         self._feeds: dict[tuple[bytes, str], Feed] = {}
 
     def __repr__(self) -> str:
-        targets = ",".join(endpoint.target for endpoint in self._link.endpoints)
+        targets = ",".join(endpoint.authority for endpoint in self._link.given)
         return f"<Etcd {targets}{' closed' if self._closed else ''}>"
 
     async def open(self) -> None:
@@ -185,7 +185,7 @@ class Etcd:
         """What to work with, made at the first use."""
         self._check_open()
         if self._machinery is None:
-            self._machinery = Machinery(self._link, self._options)
+            self._machinery = Machinery(self._setup)
             self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
             self._finalizer.atexit = False
         self._check_loop()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from .._core.effects import Fact, Invoke, Open, Plan, Reply
+from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
@@ -169,6 +169,10 @@ class Engine:
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
         return self._while_open(self._wire.open(effect, tell))
+
+    def aside(self, effect: Aside) -> None:
+        """Has something found out apart from the calls."""
+        self._wire.aside(effect)
 
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""

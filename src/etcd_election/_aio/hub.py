@@ -88,6 +88,10 @@ class Hub:
 
     def _open(self) -> None:
         self._reopening = None
+        if self._beside is not None and len(self._link.ring) == 1:
+            # One stream is enough for one member; there may be more when names are looked up.
+            self._reopening = self._loop.call_later(timing.WATCH_DELAY[-1], self._open)
+            return
         self._opening = Running(self._carrier(), token_at_hand(self._link), self._go_on)
         self._opening.start()
 

@@ -61,6 +61,7 @@ class Candidate:
     Attributes:
         reached: True once etcd has answered anything.
         stood: True once the key of the present candidacy was seen.
+        stood_before: True once that of an earlier one was.
         clean: True after a win that left no request under way which may write under the lease.
     """
 
@@ -89,12 +90,18 @@ class Candidate:
         self._queued = 0.0
         self.reached = False
         self.stood = False
+        self.stood_before = False
         self.clean = False
 
     @property
     def patient(self) -> bool:
         """False for ``timeout=0``: elected at once or not at all."""
         return self.timeout != 0
+
+    @property
+    def endures(self) -> bool:
+        """True while it waits in the queue: then no outage ends it, whatever the reason."""
+        return self.stood or self.stood_before
 
     def deadline(self) -> float:
         """Until when a call before the key stands may take."""

@@ -12,6 +12,8 @@ Receive   waits for the next fact in the plan's inbox, at most so long the fact,
 Watch     tells the inbox about exactly these keys from now on         None, at once
 Open      starts the plan's one long call; its end comes as a fact     None, at once
 Shut      cancels the long call; no fact of it arrives afterwards      None, at once
+LookUp    has the names looked up; the link's ``names`` are told       None, at once
+Probe     has an endpoint asked what it speaks; ``speech`` is told     None, at once
 ========= ============================================================ ==========================
 
 A plan never blocks, never catches ``GeneratorExit`` and leaves no duty of its own behind: whatever
@@ -81,7 +83,22 @@ class Shut:
     """Cancel the long call, if one is open."""
 
 
-Effect = Invoke | Sleep | Receive | Watch | Open | Shut
+@dataclass(frozen=True)
+class LookUp:
+    """Have the addresses of all names looked up."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Have an endpoint that hangs up at once asked whether it speaks TLS."""
+
+    endpoint: int
+
+
+Aside = LookUp | Probe
+"""What is found out apart from the calls."""
+
+Effect = Invoke | Sleep | Receive | Watch | Open | Shut | LookUp | Probe
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Where etcd is, and which endpoint to try next.
 
-``parse`` reads endpoints as etcdctl does. ``EndpointRing`` remembers which of them worked: it stays
-with one that works, leaves one that failed for the one whose failure is longest ago, and does not
-suspect an endpoint on which something has succeeded since the failed call was sent (a call that was
-starved says nothing about its endpoint).
+``parse`` reads endpoints as etcdctl does. A name that has several addresses counts as that many
+endpoints, once they are known (``names.py``). ``EndpointRing`` remembers which of them worked: it
+stays with one that works, leaves one that failed for the one whose failure is longest ago, and does
+not suspect an endpoint on which something has succeeded since the failed call was sent (a call that
+was starved says nothing about its endpoint).
 """
 
 from __future__ import annotations
@@ -25,27 +26,56 @@ class Endpoint:
     Attributes:
         host: A DNS name or an IP address, IPv6 without brackets.
         port: 1 to 65535.
-        tls: True for ``https``.
+        tls: True where TLS is spoken.
+        address: An address of the host, where that is a name which was looked up.
     """
 
     host: str
     port: int
     tls: bool = False
+    address: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """``host:port``, as it was given: what a certificate is for."""
+        return _join(self.host, self.port)
 
     @property
     def target(self) -> str:
-        """``host:port``, as gRPC takes it and as it is shown to people."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        """``host:port``, as gRPC takes it, the address in place of the name where it is known."""
+        return _join(self.address or self.host, self.port)
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.authority} ({self.address})" if self.address else self.authority
 
     @property
     def loopback(self) -> bool:
         """True where the host is this machine by its name or number."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        hosts = (self.host, self.address or self.host)
+        return any(host in ("localhost", "::1") or host.startswith("127.") for host in hosts)
 
 
-def parse(endpoints: object) -> tuple[Endpoint, ...]:
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_name(host: str) -> bool:
+    """False for an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def parse(endpoints: object, *, tls: bool = False) -> tuple[Endpoint, ...]:
     """Reads one string (a comma list is fine) or a sequence of strings.
+
+    Args:
+        endpoints: What was given.
+        tls: Whether TLS is spoken where no ``http://`` or ``https://`` says so.
 
     Raises:
         TypeError: Something else was given.
@@ -65,10 +95,13 @@ def parse(endpoints: object) -> tuple[Endpoint, ...]:
         )
     if not texts:
         raise ValueError("endpoints must name at least one endpoint")
-    return tuple(dict.fromkeys(_one(text.strip()) for text in texts))
+    parsed = tuple(dict.fromkeys(_one(text.strip(), tls) for text in texts))
+    if tls and not any(endpoint.tls for endpoint in parsed):
+        raise ValueError("endpoints: tls was given, and all of them say http://")
+    return parsed
 
 
-def _one(text: str) -> Endpoint:
+def _one(text: str, tls: bool) -> Endpoint:
     scheme, separator, rest = text.rpartition("://")
     if separator and scheme not in ("http", "https"):
         raise ValueError(f"endpoints: {text!r} has a scheme other than http and https")
@@ -79,7 +112,7 @@ def _one(text: str) -> Endpoint:
     port = int(port_text)
     if not 0 < port <= _MAX_PORT:
         raise ValueError(f"endpoints: {text!r} has a port outside 1 to {_MAX_PORT}")
-    return Endpoint(_host(host, text), port, scheme == "https")
+    return Endpoint(_host(host, text), port, tls if not scheme else scheme == "https")
 
 
 def _host(host: str, text: str) -> str:
@@ -114,6 +147,19 @@ class EndpointRing:
                     key=lambda i: (self._failed_at[i] or float("-inf"), i),
                 )
             return self._current
+
+    def grow(self, size: int) -> None:
+        """There are more endpoints now."""
+        with self._lock:
+            more = size - len(self._failed_at)
+            self._failed_at += [None] * more
+            self._worked_at += [float("-inf")] * more
+
+    def renew(self, endpoint: int) -> None:
+        """Another address stands for this number: what was known is void."""
+        with self._lock:
+            self._failed_at[endpoint] = None
+            self._worked_at[endpoint] = float("-inf")
 
     def other(self, than: int) -> int:
         """Another endpoint than ``than``, the least suspected one; the same if there is but one."""

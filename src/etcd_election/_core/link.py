@@ -6,7 +6,7 @@ import logging
 import random as random_module
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..types import LostReason
@@ -15,8 +15,11 @@ from .budget import Stagger, WaitBudget
 from .cluster import ClusterWatch, Header
 from .effects import Metadata
 from .endpoints import Endpoint, EndpointRing
+from .identity import Identity, NoIdentity
 from .lease import LeaseClock
 from .method import Method
+from .names import Names
+from .speech import Speech
 from .token import TokenSlot
 
 logger = logging.getLogger("etcd_election")
@@ -28,8 +31,14 @@ _REQUIRE_LEADER = ("hasleader", "true")
 class Link:
     """The state of a connection. Thread-safe.
 
+    Args:
+        hosts: The names among the endpoints that are to be looked up.
+
     Attributes:
-        endpoints: The addresses, by the numbers that effects use.
+        given: The endpoints that were asked for.
+        names: Their addresses.
+        speech: What probes have found.
+        identity: The certificates that connections are made with.
         timeout: What one operation may take in all, in seconds.
         clock: Goes on while the machine sleeps.
         random: Uniform in [0, 1).
@@ -47,24 +56,49 @@ class Link:
         clock: timing.Clock = timing.system_clock,
         random: timing.Random = random_module.random,
         credentials: tuple[str, str] | None = None,
+        hosts: Iterable[str] = (),
     ) -> None:
-        self.endpoints = tuple(endpoints)
+        self.given = tuple(endpoints)
+        self.names = Names(self.given, hosts)
+        self.speech = Speech()
+        self.identity: Identity = NoIdentity()
         self.timeout = timeout
         self.clock = clock
         self.random = random
         self.credentials = credentials
-        self.ring = EndpointRing(len(self.endpoints))
+        self.ring = EndpointRing(len(self.given))
         self.tokens = TokenSlot()
         self.cluster = ClusterWatch()
         self.waits = WaitBudget(timing.MAX_WAITS)
         self.stagger = Stagger(timing.STAGGER)
         self.latency = 0.0
-        self.ages = [0] * len(self.endpoints)
+        self.ages = [0] * len(self.given)
         self.closed = False
         self._lock = threading.Lock()
         self._leases: weakref.WeakSet[LeaseClock] = weakref.WeakSet()
         self._lease_ids: set[int] = set()
         self._warned: set[bytes] = set()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All endpoints, by the numbers that effects use; addresses that are found are added."""
+        return self.names.endpoints
+
+    def member(self, endpoint: int) -> int:
+        """The first of the endpoints that may be the same member: all addresses of one name."""
+        authority = self.endpoints[endpoint].authority
+        return next(i for i, known in enumerate(self.endpoints) if known.authority == authority)
+
+    def found(self, host: str, addresses: Sequence[str]) -> None:
+        """A name has these addresses, as far as is known."""
+        with self._lock:
+            endpoints, changed = self.names.found(host, addresses)
+            # In this order: whoever is given a number finds what belongs to it.
+            self.ages += [0] * (len(endpoints) - len(self.ages))
+            self.names.endpoints = endpoints
+            self.ring.grow(len(endpoints))
+            for endpoint in changed:
+                self.ring.renew(endpoint)
 
     def metadata(self) -> tuple[Metadata, int]:
         """What goes with every call, and the generation of the token in it."""
@@ -108,7 +142,7 @@ class Link:
                 lease.condemn(LostReason.CLUSTER_CHANGED)
         logger.warning(
             "another etcd cluster, or a restored backup, answers at %s: all leaderships end",
-            ", ".join(endpoint.target for endpoint in self.endpoints),
+            ", ".join(endpoint.shown for endpoint in self.endpoints),
         )
         for lease in leases:
             lease.settle()

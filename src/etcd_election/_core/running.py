@@ -17,7 +17,22 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from .effects import OF_CALL, Fact, Invoke, Open, Plan, Receive, Reply, Shut, Sleep, Watch, Word
+from .effects import (
+    OF_CALL,
+    Aside,
+    Fact,
+    Invoke,
+    LookUp,
+    Open,
+    Plan,
+    Probe,
+    Receive,
+    Reply,
+    Shut,
+    Sleep,
+    Watch,
+    Word,
+)
 from .keywatch import Subscription
 
 T = TypeVar("T")
@@ -46,6 +61,9 @@ class Carrier(Protocol):
 
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""
+
+    def aside(self, effect: Aside) -> None:
+        """Has something found out apart from the calls; the link is told, nobody waits."""
 
 
 class Running(Generic[T]):
@@ -119,6 +137,8 @@ class Running(Generic[T]):
                     self._subscription().set(effect)
                 elif isinstance(effect, Open):
                     self._open(effect)
+                elif isinstance(effect, (LookUp, Probe)):
+                    self._carrier.aside(effect)
                 else:
                     assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
                     self._shut()

@@ -29,8 +29,66 @@ class Meaning(enum.Enum):
     BUSY = "etcd answered, and cannot just now"
     SILENT = "nobody answered"
     UNREACHED = "nobody answered, and the request surely never left"
+    NO_TLS = "no secure connection can be made, and the request surely never left"
     OTHER = "an error"
 
+
+class Fault(enum.Enum):
+    """Why no secure connection can be made, in words for people."""
+
+    ISSUER = "etcd's certificate was not issued by a CA that is trusted here (see TLS.ca)"
+    EXPIRED = "etcd's certificate has expired"
+    EARLY = "etcd's certificate is not valid yet"
+    NAME = "etcd's certificate is for other names than this endpoint's (see TLS.server_name)"
+    MISSING_CLIENT = "etcd asks for a client certificate, and none was given (see TLS.cert)"
+    EXPIRED_CLIENT = "etcd does not accept the client certificate: it has expired"
+    REFUSED_CLIENT = "etcd does not accept the client certificate (is it of a CA that etcd trusts?)"
+    PAIR = "the client's certificate and key (TLS.cert, TLS.key) do not fit together"
+    WANTS_TLS = "etcd speaks TLS here, and plain text was asked for (see tls, https://)"
+    WANTS_PLAIN = "etcd speaks plain text here, and TLS was asked for (see tls, https://)"
+    HANDSHAKE = "the TLS handshake failed"
+    HANDSHAKE_WITHOUT = (
+        "the TLS handshake failed: perhaps etcd asks for a client certificate, and none was given"
+    )
+
+
+class OwnCertificate(enum.Enum):
+    """What this client can show."""
+
+    NONE = "none was given"
+    EXPIRED = "it has expired"
+    GOOD = "nothing is wrong with it"
+
+
+_CONNECTING = "failed to connect"
+"""In front of all that was said before a connection stood."""
+
+_FAULTS: tuple[tuple[str, Fault], ...] = (
+    ("certificate has expired", Fault.EXPIRED),
+    ("certificate is not yet valid", Fault.EARLY),
+    ("CERTIFICATE_VERIFY_FAILED", Fault.ISSUER),
+    ("Hostname Verification Check failed", Fault.NAME),
+    # With TLS 1.2: what etcd says depends on the Go that it was built with.
+    ("ALERT_BAD_CERTIFICATE", Fault.REFUSED_CLIENT),
+    ("ALERT_CERTIFICATE_EXPIRED", Fault.REFUSED_CLIENT),
+    ("ALERT_UNKNOWN_CA", Fault.REFUSED_CLIENT),
+    ("ALERT_HANDSHAKE_FAILURE", Fault.HANDSHAKE_WITHOUT),
+    # With TLS 1.3 the server looks at the certificate when the client thinks that all is done.
+    ("TSI_DATA_CORRUPTED", Fault.REFUSED_CLIENT),
+    ("Failed to create security handshaker", Fault.PAIR),
+    ("handshake failed", Fault.HANDSHAKE),
+)
+
+_OF_CLIENT = {
+    (Fault.REFUSED_CLIENT, OwnCertificate.NONE): Fault.MISSING_CLIENT,
+    (Fault.REFUSED_CLIENT, OwnCertificate.EXPIRED): Fault.EXPIRED_CLIENT,
+    (Fault.HANDSHAKE_WITHOUT, OwnCertificate.EXPIRED): Fault.HANDSHAKE,
+    (Fault.HANDSHAKE_WITHOUT, OwnCertificate.GOOD): Fault.HANDSHAKE,
+}
+"""What is said of all clients, and means something else for this one."""
+
+_HANGS_UP = ("Socket closed", "Connection reset by peer", "Broken pipe")
+"""Said by whoever is spoken to in the wrong way, and by a proxy whose server is down."""
 
 _BY_DETAILS: tuple[tuple[str, Meaning], ...] = (
     ("election: no leader", Meaning.NO_LEADER),
@@ -53,7 +111,7 @@ _BY_DETAILS: tuple[tuple[str, Meaning], ...] = (
     ("not a primary lessor", Meaning.BUSY),
     ("too many requests", Meaning.BUSY),
     ("server stopped", Meaning.BUSY),
-    ("failed to connect", Meaning.UNREACHED),
+    (_CONNECTING, Meaning.UNREACHED),
     ("errors resolving", Meaning.UNREACHED),
     ("DNS resolution failed", Meaning.UNREACHED),
     ("context deadline exceeded", Meaning.SILENT),
@@ -68,15 +126,35 @@ _BY_CODE: dict[str, Meaning] = {
     "PERMISSION_DENIED": Meaning.DENIED,
 }
 
-RETRIED = frozenset({Meaning.BUSY, Meaning.SILENT, Meaning.UNREACHED})
+RETRIED = frozenset({Meaning.BUSY, Meaning.SILENT, Meaning.UNREACHED, Meaning.NO_TLS})
 """Meanings after which an idempotent call is tried elsewhere."""
 
-BROKEN_OFF = frozenset({Meaning.SILENT, Meaning.UNREACHED})
+BROKEN_OFF = frozenset({Meaning.SILENT, Meaning.UNREACHED, Meaning.NO_TLS})
 """Meanings after which the server may still be at work on the call: its clean-up may follow."""
+
+NEVER_LEFT = frozenset({Meaning.UNREACHED, Meaning.NO_TLS})
+"""Meanings that are sure that the request was not sent."""
+
+
+def fault(failure: Failure, own: OwnCertificate) -> Fault | None:
+    """Why no secure connection could be made; None if that is not what a failure says."""
+    if _CONNECTING not in failure.details:
+        return None
+    for text, found in _FAULTS:
+        if text in failure.details:
+            return _OF_CLIENT.get((found, own), found)
+    return None
+
+
+def hangs_up(failure: Failure) -> bool:
+    """True where the other side ended the connection before it stood: what does it speak?"""
+    return _CONNECTING in failure.details and any(text in failure.details for text in _HANGS_UP)
 
 
 def meaning(failure: Failure) -> Meaning:
     """Looks a failure up."""
+    if fault(failure, OwnCertificate.GOOD) is not None:
+        return Meaning.NO_TLS
     for text, meant in _BY_DETAILS:
         if text in failure.details:
             return meant
@@ -92,6 +170,7 @@ _CLASSES: dict[Meaning, type[errors.EtcdError]] = {
     Meaning.BUSY: errors.Unavailable,
     Meaning.SILENT: errors.Unavailable,
     Meaning.UNREACHED: errors.Unavailable,
+    Meaning.NO_TLS: errors.Unavailable,
 }
 
 

@@ -49,6 +49,15 @@ TOKEN_TRIES = 4
 WATCH_DOUBTED = 5.0
 """A watch refused so soon after another is refused for good: the token was fresh."""
 
+LOOK_UP = 1.0
+"""So long the first use of a connection waits for the addresses of its names."""
+LOOK_UP_AGAIN = 1.0
+"""Names are looked up at most so often."""
+PROBE = 0.5
+"""So long an endpoint that hangs up at once has to show what it speaks."""
+PROBE_AGAIN = 1.0
+"""An endpoint is probed at most so often."""
+
 HEDGE = 0.3
 """A keepalive unanswered for so long is also sent on another way."""
 SETTLE = 0.02

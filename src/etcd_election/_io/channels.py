@@ -1,18 +1,22 @@
 """The channels of one connection: one set per endpoint, made when first used.
 
-A connection that is suspected is left for a new one; the old one closes when its last call is over,
-so nothing that still works on it is lost.
+A connection that is suspected is left for a new one, and so is one that was made with certificates
+that have changed since, or to an address that a name no longer has. The old one closes when its
+last call is over, so nothing that still works on it is lost.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from .._core.endpoints import Endpoint
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2, rpc_pb2_grpc, v3election_pb2_grpc
+from .certificates import Certificates
 from .options import Options, channel_options
 
 _STUBS: dict[str, Callable[[Any], Any]] = {
@@ -24,19 +28,28 @@ _STUBS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a channel was made for: one with another is not used any more."""
+
+    endpoint: Endpoint
+    age: int
+    certificates: int
+
+
 class Channel:
     """A channel of grpc, or of grpc.aio, with the number of calls on it.
 
     Attributes:
         channel: The channel itself.
-        age: The age of its endpoint when it was made.
+        origin: What it was made for.
         calls: How many are under way.
         left: True once it is not to be used again.
     """
 
-    def __init__(self, channel: Any, age: int) -> None:
+    def __init__(self, channel: Any, origin: Origin) -> None:
         self.channel = channel
-        self.age = age
+        self.origin = origin
         self.calls = 0
         self.left = False
         self._stubs: dict[str, Any] = {}
@@ -75,20 +88,23 @@ class Channels:
 
     Args:
         link: Knows the endpoints, and which connections are to be made anew.
+        certificates: For the endpoints that speak TLS.
         further: Options that the user has given.
-        make: Makes a channel to a target with options.
+        make: Makes a channel to a target, with credentials if it speaks TLS, and options.
         close: Closes one; may go on after it has returned.
     """
 
     def __init__(
         self,
         link: Link,
+        certificates: Certificates | None,
         further: Options,
         *,
-        make: Callable[[str, Options], Any],
+        make: Callable[[str, Any, Options], Any],
         close: Callable[[Any], None],
     ) -> None:
         self._link = link
+        self._certificates = certificates
         self._further = further
         self._make = make
         self._close = close
@@ -98,18 +114,23 @@ class Channels:
 
     def enter(self, endpoint: int, lane: Lane) -> Channel | None:
         """The channel for one more call, or None after the end."""
+        address = self._link.endpoints[endpoint]
         # A wait is never moved: what ends its connection ends the candidacy.
         age = 0 if lane is Lane.WAITS else self._link.ages[endpoint]
+        version, credentials, server_name = 0, None, None
+        if address.tls and self._certificates is not None:
+            version, credentials = self._certificates.current()
+            server_name = self._certificates.server_name
+        origin = Origin(address, age, version)
         old: Channel | None = None
         with self._lock:
             if self._closed:
                 return None
             channel = self._channels.get((endpoint, lane))
-            if channel is None or channel.age != age:
+            if channel is None or channel.origin != origin:
                 old = channel
-                address = self._link.endpoints[endpoint]
-                options = channel_options(address, lane, self._further)
-                channel = Channel(self._make(address.target, options), age)
+                options = channel_options(address, lane, self._further, server_name)
+                channel = Channel(self._make(address.target, credentials, options), origin)
                 self._channels[endpoint, lane] = channel
             channel.calls += 1
             if old is not None:

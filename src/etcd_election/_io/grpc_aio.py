@@ -22,11 +22,13 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from .. import errors
-from .._core.effects import Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.effects import Aside, Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2
+from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
+from .certificates import Certificates
 from .channels import Channel, Channels
 from .options import Options
 
@@ -44,14 +46,18 @@ _loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 class Wire:
     """The channels of one connection. Used in its event loop only."""
 
-    def __init__(self, link: Link, options: Options, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        link: Link,
+        certificates: Certificates | None,
+        options: Options,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         _silence_closed_loops()
         _loops.add(loop)
         self._link = link
         self._loop = loop
-        self._channels = Channels(
-            link, options, make=grpc.aio.insecure_channel, close=self._close_apart
-        )
+        self._channels = Channels(link, certificates, options, make=_make, close=self._close_apart)
         self._calls = Calls(self._channels, self._begin, soon=loop.call_soon)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -80,6 +86,10 @@ class Wire:
         stream = WatchCall(self, call)
         self._read(stream.read(heard), channel, ended)
         return stream
+
+    def aside(self, effect: Aside) -> None:
+        """Has something found out apart from the calls; the link is told."""
+        asides.begin(self._link, effect)
 
     async def close(self) -> None:
         """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
@@ -194,6 +204,14 @@ def refuse_after_fork() -> None:
             "grpc.aio was used before this process was forked and cannot work in it: "
             "start the process by spawn instead, or use the blocking front-end"
         )
+
+
+def _make(
+    target: str, credentials: grpc.ChannelCredentials | None, options: Options
+) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 def _silence_closed_loops() -> None:

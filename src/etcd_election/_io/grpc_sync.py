@@ -13,11 +13,13 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from .._core.effects import Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.effects import Aside, Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2
+from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
+from .certificates import Certificates
 from .channels import Channels
 from .options import Options
 
@@ -25,9 +27,9 @@ from .options import Options
 class Wire:
     """The channels of one connection. Thread-safe."""
 
-    def __init__(self, link: Link, options: Options) -> None:
+    def __init__(self, link: Link, certificates: Certificates | None, options: Options) -> None:
         self._link = link
-        self._channels = Channels(link, options, make=_make, close=_close_apart)
+        self._channels = Channels(link, certificates, options, make=_make, close=_close_apart)
         self._calls = Calls(self._channels, _begin, soon=_now)
 
     def invoke(self, effect: Invoke) -> Reply:
@@ -75,6 +77,10 @@ class Wire:
             self._channels.leave(channel)
         return call
 
+    def aside(self, effect: Aside) -> None:
+        """Has something found out apart from the calls; the link is told."""
+        asides.begin(self._link, effect)
+
     def close(self) -> None:
         """Ends all calls and connections."""
         for channel in self._channels.end():
@@ -115,8 +121,12 @@ class Wire:
         return admitted
 
 
-def _make(target: str, options: Options) -> grpc.Channel:
-    return grpc.insecure_channel(target, options=options)
+def _make(
+    target: str, credentials: grpc.ChannelCredentials | None, options: Options
+) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, credentials, options=options)
 
 
 def _close_apart(channel: grpc.Channel) -> None:

@@ -35,8 +35,12 @@ _PINGS: Options = (
 _NO_PROXY: Options = (("grpc.enable_http_proxy", 0),)
 
 
-def channel_options(endpoint: Endpoint, lane: Lane, further: Options) -> Options:
+def channel_options(
+    endpoint: Endpoint, lane: Lane, further: Options, server_name: str | None = None
+) -> Options:
     """The options of a channel.
+
+    An endpoint that is dialled by its address keeps its name, for TLS and for proxies on the way.
 
     Waits go without pings: an 11 s cut of the link cost a waiting candidate its key with pings, and
     nothing without. This machine is never reached through ``http_proxy``: to the proxy, the address
@@ -44,4 +48,10 @@ def channel_options(endpoint: Endpoint, lane: Lane, further: Options) -> Options
     """
     pings = () if lane is Lane.WAITS else _PINGS
     proxy = _NO_PROXY if endpoint.loopback else ()
-    return _COMMON + pings + proxy + further
+    names: Options = ()
+    if endpoint.tls and server_name is not None:
+        # With another authority beside it, gRPC refuses every call.
+        names = (("grpc.ssl_target_name_override", server_name),)
+    elif endpoint.address is not None:
+        names = (("grpc.default_authority", endpoint.authority),)
+    return _COMMON + pings + proxy + names + further

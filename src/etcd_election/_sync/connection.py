@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import errors
-from .._core import arguments, timing
-from .._core import endpoints as addresses
+from .._core import timing
 from .._core.background import Background
 from .._core.effects import Plan
 from .._core.keywatch import Watchers
-from .._core.link import Link
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
+from .._io.setup import Setup
+from ..types import TLS
 from .driver import Driver, Inbox, run
 from .engine import Engine, Task
 from .hub import Hub
@@ -33,12 +33,13 @@ T = TypeVar("T")
 class Machinery:
     """What a connection works with once it is used: channels, watch stream, background."""
 
-    def __init__(self, link: Link, options: tuple[tuple[str, Any], ...]) -> None:
-        self.link = link
-        self.wire = Wire(link, options)
+    def __init__(self, setup: Setup) -> None:
+        self.link = link = setup.link
+        self.wire = Wire(link, setup.certificates, setup.options)
         first = Hub(link, self.wire)
         self.hubs = [first]
-        if len(link.endpoints) > 1:
+        # A name may turn out to have several addresses.
+        if len(link.endpoints) > 1 or link.names.hosts:
             self.hubs.append(Hub(link, self.wire, beside=first))
         self.watcher = Watchers(self.hubs)
         self.engine = Engine(link, self.wire, self.watcher, self.stop_streams)
@@ -79,8 +80,11 @@ class Etcd:
     you can: grpcio itself does not always survive a fork while its threads are at work.
 
     Args:
-        endpoints: ``host:port`` or ``http://host:port``, IPv6 as ``[::1]:2379``; one string, also
-            with a comma list as in etcdctl, or a sequence of strings.
+        endpoints: ``host:port``, ``http://host:port`` or ``https://host:port``, IPv6 as
+            ``[::1]:2379``; one string, also with a comma list as in etcdctl, or a sequence of
+            strings. A name that has several addresses counts as that many endpoints.
+        tls: How to speak TLS: to every endpoint that does not say ``http://``. Without it, TLS is
+            spoken where ``https://`` says so, as ``TLS()`` does.
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
@@ -94,20 +98,16 @@ class Etcd:
         self,
         endpoints: str | Sequence[str] = "127.0.0.1:2379",
         *,
+        tls: TLS | None = None,
         user: str | None = None,
         password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        parsed = addresses.parse(endpoints)
-        if any(endpoint.tls for endpoint in parsed):
-            raise ValueError("endpoints: https is not supported yet")
-        self._options = arguments.channel_options(options)
-        self._link = Link(
-            parsed,
-            timeout=arguments.seconds("timeout", timeout, positive=True),
-            credentials=arguments.credentials(user, password),
+        self._setup = Setup(
+            endpoints, tls=tls, user=user, password=password, timeout=timeout, options=options
         )
+        self._link = self._setup.link
         self._lock = threading.Lock()
         self._machinery: Machinery | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -116,7 +116,7 @@ class Etcd:
         self._feeds: dict[tuple[bytes, str], Feed] = {}
 
     def __repr__(self) -> str:
-        targets = ",".join(endpoint.target for endpoint in self._link.endpoints)
+        targets = ",".join(endpoint.authority for endpoint in self._link.given)
         return f"<Etcd {targets}{' closed' if self._closed else ''}>"
 
     def open(self) -> None:
@@ -183,7 +183,7 @@ class Etcd:
             if self._closed:
                 raise errors.ClientClosed("the connection is closed")
             if self._machinery is None:
-                self._machinery = Machinery(self._link, self._options)
+                self._machinery = Machinery(self._setup)
                 self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
                 self._finalizer.atexit = False
             machinery = self._machinery

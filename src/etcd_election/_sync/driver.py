@@ -17,8 +17,10 @@ from .._core.effects import (
     Effect,
     Fact,
     Invoke,
+    LookUp,
     Open,
     Plan,
+    Probe,
     Receive,
     Reply,
     Shut,
@@ -68,6 +70,9 @@ def run(wire: Wire, plan: Plan[T]) -> T:
             effect = plan.send(value)
             if isinstance(effect, Invoke):
                 value = wire.invoke(effect)
+            elif isinstance(effect, (LookUp, Probe)):
+                wire.aside(effect)
+                value = None
             else:
                 assert isinstance(effect, (Sleep, Receive))  # noqa: S101 - plans of reads only
                 threading.Event().wait(effect.seconds)
@@ -119,6 +124,8 @@ class Driver:
             self._watches.set(effect)
         elif isinstance(effect, Open):
             self._open(effect)
+        elif isinstance(effect, (LookUp, Probe)):
+            self._wire.aside(effect)
         else:
             assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
             self._shut()

@@ -15,7 +15,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from .._core.effects import Fact, Invoke, Open, Plan, Reply
+from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
@@ -144,6 +144,10 @@ class Engine:
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
         return self._wire.open(effect, lambda fact: self.later(partial(tell, fact)))
+
+    def aside(self, effect: Aside) -> None:
+        """Has something found out apart from the calls."""
+        self._wire.aside(effect)
 
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""

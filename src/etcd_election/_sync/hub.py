@@ -81,6 +81,12 @@ class Hub:
     def _run(self) -> None:
         failures = 0
         while not self._stopped.is_set():
+            if self._beside is not None and len(self._link.ring) == 1:
+                # One stream is enough for one member; there may be more when names are looked up.
+                with self._lock:
+                    self._requests = SimpleQueue()
+                self._stopped.wait(timing.WATCH_DELAY[-1])
+                continue
             heard = self._stream()
             self._book.broken()
             failures = 0 if heard else failures + 1

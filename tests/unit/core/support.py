@@ -18,8 +18,10 @@ from etcd_election._core.effects import (
     Fact,
     Failure,
     Invoke,
+    LookUp,
     Open,
     Plan,
+    Probe,
     Receive,
     Shut,
     Sleep,
@@ -52,6 +54,13 @@ quick = settings(
 """For properties: enough to find what was broken on purpose, and quick."""
 
 SILENCE = Failure("DEADLINE_EXCEEDED", "Deadline Exceeded")
+_NO_CONNECTION = "failed to connect to all addresses; last error: "
+HANGS_UP = Failure("UNAVAILABLE", f"{_NO_CONNECTION}UNAVAILABLE: ipv4:...: Socket closed")
+WRONG_CA = Failure(
+    "UNAVAILABLE",
+    f"{_NO_CONNECTION}UNKNOWN: ipv4:...: Tls handshake failed (TSI_PROTOCOL_FAILURE): "
+    "SSL_ERROR_SSL: error:1000007d:...:CERTIFICATE_VERIFY_FAILED: unable to get local issuer",
+)
 REFUSED_CONNECTION = Failure("UNAVAILABLE", "failed to connect to all addresses; last error: ...")
 NO_RAFT_LEADER = Failure("UNAVAILABLE", "etcdserver: no leader")
 LEASE_NOT_FOUND = Failure("NOT_FOUND", "etcdserver: requested lease not found")
@@ -143,14 +152,16 @@ def make_link(
     timeout: float = 5.0,
     random: Random | None = None,
     credentials: tuple[str, str] | None = None,
+    hosts: Sequence[str] = (),
 ) -> Link:
-    """A connection to etcds named etcd0, etcd1, ..."""
+    """A connection to etcds named etcd0, etcd1, ...; these hosts are to be looked up."""
     return Link(
         [Endpoint(f"etcd{i}", 2379) for i in range(endpoints)],
         timeout=timeout,
         clock=clock,
         random=seeded() if random is None else random,
         credentials=credentials,
+        hosts=hosts,
     )
 
 
@@ -244,6 +255,11 @@ class Script(Generic[T]):
     def shut(self) -> None:
         """The long call is cancelled."""
         self._expect(Shut)
+        self._send(None)
+
+    def aside(self, effect: LookUp | Probe) -> None:
+        """This is to be found out apart from the calls."""
+        assert self._expect(type(effect)) == effect
         self._send(None)
 
     def expect(self, kind: type[E]) -> E:

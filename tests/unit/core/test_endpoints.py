@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcd_election._core.endpoints import Endpoint, EndpointRing, parse
+from etcd_election._core.endpoints import Endpoint, EndpointRing, is_name, parse
 
 from .support import quick
 
@@ -74,6 +74,40 @@ def test_other_types_are_refused(given: object) -> None:
 def test_target_has_brackets_around_ipv6_alone() -> None:
     assert Endpoint("::1", 2379).target == "[::1]:2379"
     assert Endpoint("etcd", 2379, tls=True).target == "etcd:2379"
+
+
+def test_name_is_kept_beside_the_address_that_is_dialled() -> None:
+    endpoint = Endpoint("etcd", 2379, address="2001:db8::1")
+    assert endpoint.target == "[2001:db8::1]:2379"
+    assert endpoint.authority == "etcd:2379"
+    assert endpoint.shown == "etcd:2379 (2001:db8::1)"
+    assert Endpoint("etcd", 2379).shown == Endpoint("etcd", 2379).authority == "etcd:2379"
+
+
+def test_this_machine_is_known_by_its_names_and_numbers() -> None:
+    for host in ("localhost", "127.0.0.1", "127.1.2.3", "::1"):
+        assert Endpoint(host, 1).loopback
+        assert Endpoint("etcd", 1, address=host).loopback
+    assert not Endpoint("etcd", 1).loopback
+    assert not Endpoint("10.0.0.1", 1).loopback
+
+
+def test_a_name_is_what_is_no_number() -> None:
+    assert is_name("etcd")
+    assert not is_name("127.0.0.1")
+    assert not is_name("::1")
+
+
+def test_tls_is_spoken_where_nothing_says_otherwise() -> None:
+    parsed = parse("a:1,http://b:2,https://c:3", tls=True)
+    assert [endpoint.tls for endpoint in parsed] == [True, False, True]
+    parsed = parse("a:1,http://b:2,https://c:3")
+    assert [endpoint.tls for endpoint in parsed] == [False, False, True]
+
+
+def test_tls_that_no_endpoint_would_speak_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="endpoints: tls was given"):
+        parse("http://a:1,http://b:2", tls=True)
 
 
 _odd = st.text(alphabet="ab0:1[]/.,-_% hHtps@²\n", max_size=20)
@@ -213,3 +247,23 @@ def test_this_machine_is_known_as_such(text: str) -> None:
 @pytest.mark.parametrize("text", ["10.0.0.1:1", "etcd.example:1", "[::2]:1"])
 def test_another_machine_is_not_taken_for_this_one(text: str) -> None:
     assert not parse(text)[0].loopback
+
+
+def test_ring_grows_and_keeps_what_it_knows() -> None:
+    ring = EndpointRing(1)
+    ring.failed(0, 1.0, 2.0)
+    ring.grow(3)
+    assert len(ring) == 3
+    assert ring.pick() == 1
+    assert ring.other(1) == 2
+    ring.grow(3)
+    assert len(ring) == 3
+
+
+def test_number_that_stands_for_another_address_is_unsuspected() -> None:
+    ring = EndpointRing(2)
+    ring.worked(0, 1.0)
+    ring.failed(0, 2.0, 3.0)
+    ring.renew(0)
+    assert ring.other(1) == 0
+    assert ring.failed(0, 0.5, 4.0), "that the old one worked says nothing"

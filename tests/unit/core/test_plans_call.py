@@ -8,7 +8,7 @@ import pytest
 
 from etcd_election import errors
 from etcd_election._core import timing
-from etcd_election._core.effects import Failure, Invoke, Sleep, Word
+from etcd_election._core.effects import Failure, Invoke, LookUp, Probe, Sleep, Word
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
 from etcd_election._core.plans.call import (
@@ -20,12 +20,13 @@ from etcd_election._core.plans.call import (
     call,
     token_at_hand,
 )
-from etcd_election._core.status import Meaning
+from etcd_election._core.status import Fault, Meaning, OwnCertificate
 from etcd_election.pb import rpc_pb2
 
 from .support import (
     AUTH_OFF,
     DENIED,
+    HANGS_UP,
     LATE,
     NAME_EMPTY,
     NO_RAFT_LEADER,
@@ -33,6 +34,7 @@ from .support import (
     SILENCE,
     START,
     TOKEN_REFUSED,
+    WRONG_CA,
     WRONG_PASSWORD,
     FakeClock,
     Script,
@@ -52,11 +54,40 @@ def clock() -> FakeClock:
 
 
 def asking(
-    link: Link, clock: FakeClock, *, seconds: float = 5.0, idempotent: bool = True
+    link: Link,
+    clock: FakeClock,
+    *,
+    seconds: float = 5.0,
+    idempotent: bool = True,
+    enduring: bool = False,
 ) -> Script[Answer | Refusal]:
-    deadline = clock() + seconds
-    plan = ask(link, "read", Method.RANGE, REQUEST, deadline=deadline, idempotent=idempotent)
+    plan = ask(
+        link,
+        "read",
+        Method.RANGE,
+        REQUEST,
+        deadline=clock() + seconds,
+        idempotent=idempotent,
+        enduring=enduring,
+    )
     return Script(plan, clock)
+
+
+class FakeIdentity:
+    """Certificates that are noticed to have been replaced at the next look."""
+
+    def __init__(self, own: OwnCertificate) -> None:
+        self.version = 0
+        self.replaced = False
+        self._own = own
+
+    def look(self) -> int:
+        self.version += self.replaced
+        self.replaced = False
+        return self.version
+
+    def own(self) -> OwnCertificate:
+        return self._own
 
 
 def endpoints(script: Script[Answer | Refusal]) -> list[int]:
@@ -544,3 +575,183 @@ def test_token_may_be_seen_to_without_a_call(clock: FakeClock) -> None:
     script.returned()
     assert link.tokens.current()[0] == "secret"
     Script(authenticate(link, START + 5), clock).returned()
+
+
+# No secure connection
+
+
+def test_fault_of_the_only_endpoint_ends_the_call_at_once(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, WRONG_CA)
+    error = script.raised(errors.Unavailable)
+    assert clock() == pytest.approx(START, abs=0.01)
+    assert Fault.ISSUER.value in str(error)
+    assert error.attempts == (f"etcd0:2379: {Fault.ISSUER.value}: {WRONG_CA.details}",)
+    assert error.details == WRONG_CA.details
+    assert not error.maybe_applied
+    assert link.ages == [0]
+
+
+def test_fault_says_what_is_wrong_with_the_own_certificate(clock: FakeClock) -> None:
+    refused = Failure("UNAVAILABLE", "failed to connect: Unwrap failed (TSI_DATA_CORRUPTED)")
+    link = make_link(clock)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, refused)
+    assert Fault.MISSING_CLIENT.value in str(script.raised(errors.Unavailable))
+    link.identity = FakeIdentity(OwnCertificate.EXPIRED)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, refused)
+    assert Fault.EXPIRED_CLIENT.value in str(script.raised(errors.Unavailable))
+
+
+def test_fault_of_certificates_that_were_just_replaced_is_not_final(clock: FakeClock) -> None:
+    """A connection may be older than the files: only what is said of these counts."""
+    link = make_link(clock)
+    link.identity = identity = FakeIdentity(OwnCertificate.GOOD)
+    script = asking(link, clock)
+    identity.replaced = True
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.sleep()
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.raised(errors.Unavailable)
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_good_endpoint_is_found_among_bad_ones(clock: FakeClock, idempotent: bool) -> None:
+    script = asking(make_link(clock, endpoints=3), clock, idempotent=idempotent)
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.invoke(Method.RANGE, ranged())
+    assert endpoints(script) == [0, 1, 2]
+    assert isinstance(script.returned(), Answer)
+
+
+def test_call_ends_when_the_last_endpoint_has_turned_out_bad(clock: FakeClock) -> None:
+    script = asking(make_link(clock, endpoints=2), clock)
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.sleep()
+    script.invoke(Method.RANGE, WRONG_CA)
+    script.invoke(Method.RANGE, WRONG_CA)
+    error = script.raised(errors.Unavailable)
+    assert len(error.attempts) == 2
+
+
+def test_enduring_call_goes_on_until_its_deadline(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock, seconds=1.0, enduring=True)
+    while script.effect is not None:
+        script.invoke(Method.RANGE, WRONG_CA)
+        script.sleep()
+    error = script.raised(errors.Unavailable)
+    assert clock() == pytest.approx(START + 1.0, abs=0.01)
+    assert Fault.ISSUER.value in error.attempts[0]
+
+
+def test_token_that_cannot_be_fetched_securely_ends_the_call_at_once(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    script.invoke(Method.AUTHENTICATE, WRONG_CA)
+    assert Fault.ISSUER.value in str(script.raised(errors.Unavailable))
+    assert link.tokens.begin(), "the next one may try"
+
+
+def test_who_hangs_up_is_asked_what_it_speaks(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, HANGS_UP)
+    script.aside(Probe(0))
+    script.sleep()
+    link.speech.told(0, Fault.WANTS_TLS)
+    script.sleep()
+    assert Fault.WANTS_TLS.value in str(script.raised(errors.Unavailable))
+    assert clock() == pytest.approx(START, abs=0.1)
+
+
+def test_what_was_just_found_is_not_asked_again(clock: FakeClock) -> None:
+    link = make_link(clock)
+    link.speech.due(0, clock())
+    link.speech.told(0, Fault.WANTS_PLAIN)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, HANGS_UP)
+    assert Fault.WANTS_PLAIN.value in str(script.raised(errors.Unavailable))
+
+
+def test_who_hangs_up_for_no_known_reason_is_down(clock: FakeClock) -> None:
+    """A proxy whose server is down, say."""
+    link = make_link(clock)
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, HANGS_UP)
+    script.aside(Probe(0))
+    link.speech.told(0, None)
+    script.sleep()
+    script.sleep()
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+def test_probe_that_finds_nothing_is_not_waited_for(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock)
+    script.invoke(Method.RANGE, HANGS_UP)
+    script.aside(Probe(0))
+    while isinstance(script.effect, Sleep):
+        script.sleep()
+    assert clock() == pytest.approx(START + timing.PROBE, abs=0.1)
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+def test_enduring_call_does_not_stop_to_probe(clock: FakeClock) -> None:
+    script = asking(make_link(clock), clock, enduring=True)
+    script.invoke(Method.RANGE, HANGS_UP)
+    script.sleep()
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+# Names
+
+
+def test_addresses_are_waited_for_at_the_first_use(clock: FakeClock) -> None:
+    link = make_link(clock, hosts=["etcd0"])
+    script = asking(link, clock)
+    script.aside(LookUp())
+    second = asking(link, clock)
+    second.sleep()
+    script.sleep()
+    link.found("etcd0", ["10.0.0.1", "10.0.0.2"])
+    link.names.ended()
+    for waiting in (script, second):
+        waiting.sleep()
+        waiting.invoke(Method.RANGE, ranged())
+        assert isinstance(waiting.returned(), Answer)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(5.0, timing.LOOK_UP), (0.1, 0.1)])
+def test_addresses_are_not_waited_for_long(clock: FakeClock, seconds: float, waited: float) -> None:
+    script = asking(make_link(clock, hosts=["etcd0"]), clock, seconds=seconds)
+    script.aside(LookUp())
+    while isinstance(script.effect, Sleep):
+        script.sleep()
+    assert clock() == pytest.approx(START + waited, abs=0.02)
+    if seconds > waited:
+        script.invoke(Method.RANGE, ranged())
+        assert isinstance(script.returned(), Answer)
+    else:
+        script.raised(errors.Unavailable)
+
+
+def test_names_are_looked_up_again_when_every_endpoint_has_failed(clock: FakeClock) -> None:
+    link = make_link(clock, hosts=["etcd0"])
+    link.names.due(clock() - 10)
+    link.found("etcd0", ["10.0.0.1", "10.0.0.2"])
+    link.names.ended()
+    script = asking(link, clock)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.invoke(Method.RANGE, REFUSED_CONNECTION)
+    script.sleep()
+    script.aside(LookUp())
+    link.found("etcd0", ["10.0.0.3", "10.0.0.2"])
+    script.invoke(Method.RANGE, ranged())
+    assert endpoints(script) == [0, 1, 0]
+    assert link.endpoints[0].target == "10.0.0.3:2379"

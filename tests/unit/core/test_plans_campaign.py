@@ -44,6 +44,7 @@ from .support import (
     SILENCE,
     START,
     TOKEN_REFUSED,
+    WRONG_CA,
     FakeClock,
     FakeHost,
     Script,
@@ -1055,6 +1056,41 @@ def test_no_key_within_the_connections_timeout_is_unavailable() -> None:
             c.read(None)
     assert "no key stands" in str(c.script.raised(errors.Unavailable))
     assert c.clock() == pytest.approx(START + 0.5, abs=0.1)
+
+
+def test_before_its_key_stands_a_campaign_ends_at_once_where_no_secure_connection_can_be_made() -> (
+    None
+):
+    c = Campaigning()
+    c.turn()
+    c.script.invoke(Method.GRANT, WRONG_CA)
+    c.script.raised(errors.Unavailable)
+    assert c.clock() == pytest.approx(START, abs=0.1)
+
+
+def test_candidate_that_waits_or_joins_again_endures_that_as_any_outage() -> None:
+    c = Campaigning().wait()
+    c.script.receive()
+    for _ in range(3):
+        c.script.invoke(Method.RANGE, WRONG_CA)
+        c.script.sleep()
+    c.read(c.own(), BEFORE)
+    c.script.watch()
+    c.script.receive(Ended(SILENCE), after=0.001)
+    c.leave()
+    for method, answer in ((Method.REVOKE, revoked()), (Method.GRANT, None)):
+        c.script.invoke(method, WRONG_CA)
+        c.script.sleep()
+        if answer is not None:
+            c.script.invoke(method, answer)
+    c.grant()
+    c.open()
+    c.script.receive()
+    c.script.invoke(Method.RANGE, WRONG_CA)
+    c.script.sleep()
+    c.read(c.own(60))
+    c.answer()
+    assert c.won().token == 60
 
 
 def test_key_that_stands_waits_through_an_outage_that_the_lease_survives() -> None:

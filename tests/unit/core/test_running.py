@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from etcd_election._core.effects import (
+    Aside,
     Effect,
     Ended,
     Fact,
@@ -15,9 +16,11 @@ from etcd_election._core.effects import (
     Invoke,
     KeyGone,
     LeaseEnded,
+    LookUp,
     Observed,
     Open,
     Plan,
+    Probe,
     Receive,
     Reply,
     Shut,
@@ -58,6 +61,7 @@ class FakeCarrier:
         self.calls: list[Pending] = []
         self.timers: list[Pending] = []
         self.opened: list[Pending] = []
+        self.asides: list[Aside] = []
         self.watched: list[tuple[str, Span]] = []
         self.sinks: set[Callable[[Fact], None]] = set()
         self.subscriptions = 0
@@ -85,6 +89,9 @@ class FakeCarrier:
 
     def shut(self, cancel: Cancel) -> None:
         cancel()
+
+    def aside(self, effect: Aside) -> None:
+        self.asides.append(effect)
 
     @staticmethod
     def _note(notes: list[Pending], what: object, call: Callable[..., None]) -> Cancel:
@@ -274,6 +281,14 @@ def test_call_that_was_shut_is_not_shut_again_at_the_end() -> None:
 
 
 # Watches
+
+
+def test_what_is_found_out_apart_is_not_waited_for() -> None:
+    c = Carried(LookUp(), Probe(1), INVOKE)
+    assert c.carrier.asides == [LookUp(), Probe(1)]
+    assert c.got == [None, None]
+    c.call.call(ranged())
+    assert c.running.result == "done"
 
 
 def test_keys_are_watched_until_others_are() -> None:

@@ -7,7 +7,9 @@ import pytest
 from etcd_election import errors
 from etcd_election._core import status
 from etcd_election._core.effects import Failure
-from etcd_election._core.status import Meaning
+from etcd_election._core.status import Fault, Meaning, OwnCertificate
+
+from .support import HANGS_UP, REFUSED_CONNECTION, WRONG_CA
 
 TABLE = [
     ("UNKNOWN", "election: no leader", Meaning.NO_LEADER),
@@ -51,6 +53,9 @@ TABLE = [
     ("UNKNOWN", "etcdserver: too many requests", Meaning.BUSY),
     ("UNAVAILABLE", "etcdserver: server stopped", Meaning.BUSY),
     ("UNAVAILABLE", "failed to connect to all addresses; last error: ...", Meaning.UNREACHED),
+    (WRONG_CA.code, WRONG_CA.details, Meaning.NO_TLS),
+    (HANGS_UP.code, HANGS_UP.details, Meaning.UNREACHED),
+    ("UNAVAILABLE", "Unwrap failed (TSI_DATA_CORRUPTED)", Meaning.SILENT),
     ("UNAVAILABLE", "Stream removed (Socket closed)", Meaning.SILENT),
     ("UNAVAILABLE", "", Meaning.SILENT),
     ("DEADLINE_EXCEEDED", "Deadline Exceeded", Meaning.SILENT),
@@ -90,6 +95,7 @@ def test_call_that_may_be_under_way_is_among_those_tried_again() -> None:
         (Meaning.BUSY, errors.Unavailable),
         (Meaning.SILENT, errors.Unavailable),
         (Meaning.UNREACHED, errors.Unavailable),
+        (Meaning.NO_TLS, errors.Unavailable),
         (Meaning.OTHER, errors.EtcdError),
         (Meaning.LEASE_EXISTS, errors.EtcdError),
     ],
@@ -116,3 +122,54 @@ def test_error_keeps_what_etcd_said_and_where_it_came_from() -> None:
 
 def test_error_without_a_text_says_its_code() -> None:
     assert str(status.error("leader", Failure("UNAVAILABLE", ""))) == "leader: UNAVAILABLE"
+
+
+GOOD = OwnCertificate.GOOD
+VERIFY = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: CERTIFICATE_VERIFY_FAILED: "
+ALERT = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:10000412:SSL routines:"
+
+FAULTS = [
+    (f"{VERIFY}unable to get local issuer certificate", GOOD, Fault.ISSUER),
+    (f"{VERIFY}self signed certificate in certificate chain", GOOD, Fault.ISSUER),
+    (f"{VERIFY}certificate has expired", GOOD, Fault.EXPIRED),
+    (f"{VERIFY}certificate is not yet valid", GOOD, Fault.EARLY),
+    ("Custom verification check failed: Hostname Verification Check failed.", GOOD, Fault.NAME),
+    (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", OwnCertificate.NONE, Fault.MISSING_CLIENT),
+    (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", OwnCertificate.EXPIRED, Fault.EXPIRED_CLIENT),
+    (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", GOOD, Fault.REFUSED_CLIENT),
+    (f"{ALERT}SSLV3_ALERT_CERTIFICATE_EXPIRED", OwnCertificate.EXPIRED, Fault.EXPIRED_CLIENT),
+    (f"{ALERT}TLSV1_ALERT_UNKNOWN_CA", GOOD, Fault.REFUSED_CLIENT),
+    (f"{ALERT}SSLV3_ALERT_HANDSHAKE_FAILURE", OwnCertificate.NONE, Fault.HANDSHAKE_WITHOUT),
+    (f"{ALERT}SSLV3_ALERT_HANDSHAKE_FAILURE", GOOD, Fault.HANDSHAKE),
+    (f"{ALERT}SSLV3_ALERT_HANDSHAKE_FAILURE", OwnCertificate.EXPIRED, Fault.HANDSHAKE),
+    ("Unwrap failed (TSI_DATA_CORRUPTED)", OwnCertificate.NONE, Fault.MISSING_CLIENT),
+    ("Unwrap failed (TSI_DATA_CORRUPTED)", GOOD, Fault.REFUSED_CLIENT),
+    ("Failed to create security handshaker.", GOOD, Fault.PAIR),
+    ("Tls handshake failed (TSI_PROTOCOL_FAILURE): NO_SHARED_CIPHER", GOOD, Fault.HANDSHAKE),
+]
+
+
+@pytest.mark.parametrize(("details", "own", "fault"), FAULTS)
+def test_fault_is_told_from_the_text_and_from_what_this_client_can_show(
+    details: str, own: OwnCertificate, fault: Fault
+) -> None:
+    failure = Failure("UNAVAILABLE", f"failed to connect to all addresses; last error: {details}")
+    assert status.fault(failure, own) is fault
+    assert status.meaning(failure) is Meaning.NO_TLS
+    assert status.fault(Failure("UNAVAILABLE", details), own) is None, "that connection stood"
+
+
+def test_every_fault_but_those_that_a_probe_finds_is_in_the_table() -> None:
+    probed = {Fault.WANTS_TLS, Fault.WANTS_PLAIN}
+    assert {fault for _, _, fault in FAULTS} == set(Fault) - probed
+
+
+def test_only_a_connection_that_ended_at_once_may_have_been_spoken_to_in_the_wrong_way() -> None:
+    assert status.hangs_up(HANGS_UP)
+    assert status.fault(HANGS_UP, GOOD) is None
+    assert not status.hangs_up(REFUSED_CONNECTION)
+    assert not status.hangs_up(Failure("UNAVAILABLE", "Stream removed (Socket closed)"))
+
+
+def test_what_never_left_is_tried_again() -> None:
+    assert status.NEVER_LEFT < status.BROKEN_OFF

@@ -3,6 +3,9 @@
 Idempotent calls are repeated after every failure that another endpoint or moment may mend. Others
 are sent again only if they surely never left; where that is not sure, the error says
 ``maybe_applied``.
+
+When every endpoint has answered that no secure connection can be made, the call ends at once, for
+time does not mend a certificate; an enduring one goes on, for people do.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ from google.protobuf.message import Message
 from ... import errors
 from ...pb import rpc_pb2
 from .. import status, timing
-from ..effects import Effect, Failure, Invoke, Plan, Sleep, Word
+from ..effects import Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
 from ..link import Link
 from ..method import Method
-from ..status import Meaning
+from ..status import Fault, Meaning
 
 _AT_ONCE = 0.05
 """A failure that came faster says nothing about a wait: the next round must not hammer."""
 _TOKEN_POLL = 0.02
+_ASIDE_POLL = 0.005
 
 
 class Interrupted(Exception):
@@ -57,11 +61,13 @@ class Refusal:
 class _Attempts:
     """What has been tried for one operation."""
 
-    def __init__(self, link: Link, operation: str) -> None:
+    def __init__(self, link: Link, operation: str, *, enduring: bool) -> None:
         self._link = link
         self._operation = operation
-        self._said: dict[int, Failure] = {}
+        self._enduring = enduring
+        self._said: dict[int, tuple[Failure, Fault | None]] = {}
         self._last: Failure | None = None
+        self._identity = link.identity.version
         self._tried_since_pause: set[int] = set()
         self._rounds = 0
         self._sent = False
@@ -75,21 +81,35 @@ class _Attempts:
         picked = ring.pick()
         return ring.other(picked) if picked == self.last_endpoint else picked
 
-    def heard(self, endpoint: int, failure: Failure) -> None:
-        """Notes what an endpoint said."""
-        self._said[endpoint] = self._last = failure
+    def heard(self, endpoint: int, failure: Failure) -> Plan[None]:
+        """Notes what an endpoint said.
 
-    def failed(self, endpoint: int, failure: Failure, sent_at: float) -> float:
+        Raises:
+            Unavailable: It was the last one with which a secure connection seemed possible.
+        """
+        self._last = failure
+        fault = yield from _fault(self._link, endpoint, failure, probes=not self._enduring)
+        if fault is not None and self._link.identity.look() != self._identity:
+            # Replaced just now: that was perhaps said of the old ones.
+            self._identity, fault = self._link.identity.version, None
+        self._said[endpoint] = failure, fault
+        if fault is not None and not self._enduring and self._hopeless():
+            said = "; ".join(self._attempts())
+            raise self._unavailable(f"no secure connection to etcd ({said})")
+
+    def failed(self, endpoint: int, failure: Failure, sent_at: float) -> Plan[float]:
         """Notes a failure; returns the pause before the next attempt."""
         now = self._link.clock()
         reached = status.meaning(failure) is Meaning.SILENT
         self._link.unanswered(endpoint, sent_at, reached=reached)
-        self.heard(endpoint, failure)
-        self._sent = self._sent or status.meaning(failure) is not Meaning.UNREACHED
+        self._sent = self._sent or status.meaning(failure) not in status.NEVER_LEFT
+        yield from self.heard(endpoint, failure)
         self._tried_since_pause.add(endpoint)
         self.last_endpoint = endpoint
         self.count += 1
-        everywhere = len(self._tried_since_pause) == len(self._link.endpoints)
+        everywhere = len(self._tried_since_pause) >= len(self._link.endpoints)
+        if everywhere:
+            self._link.names.doubted()
         if not everywhere or now - sent_at > _AT_ONCE:
             return 0.0
         self._tried_since_pause.clear()
@@ -98,21 +118,35 @@ class _Attempts:
 
     def given_up(self) -> errors.Unavailable:
         """Time is up."""
-        link = self._link
-        attempts = tuple(
-            f"{endpoint.target}: {self._said[i].details or self._said[i].code}"
-            if i in self._said
-            else f"{endpoint.target}: not tried"
-            for i, endpoint in enumerate(link.endpoints)
-        )
+        took = max(0.0, self._link.clock() - self._started_at)
+        said = "; ".join(self._attempts())
+        return self._unavailable(f"etcd did not answer within {took:.2f} s ({said})")
+
+    def _hopeless(self) -> bool:
+        """Whether no secure connection can be made with any endpoint."""
+        said = [self._said.get(i, (None, None))[1] for i in range(len(self._link.endpoints))]
+        return None not in said
+
+    def _attempts(self) -> tuple[str, ...]:
+        said = []
+        for i, endpoint in enumerate(self._link.endpoints):
+            text = "not tried"
+            if i in self._said:
+                failure, fault = self._said[i]
+                text = failure.details or failure.code
+                if fault is not None:
+                    text = f"{fault.value}: {text}"
+            said.append(f"{endpoint.shown}: {text}")
+        return tuple(said)
+
+    def _unavailable(self, text: str) -> errors.Unavailable:
         last = self._last
         error = errors.Unavailable(
-            f"{self._operation}: etcd did not answer within "
-            f"{max(0.0, link.clock() - self._started_at):.2f} s ({'; '.join(attempts)})",
+            f"{self._operation}: {text}",
             code=last.code if last else "UNAVAILABLE",
             details=last.details if last else "",
             maybe_applied=self._sent,
-            attempts=attempts,
+            attempts=self._attempts(),
         )
         error.__cause__ = last.cause if last else None
         return error
@@ -126,19 +160,30 @@ def ask(
     *,
     deadline: float,
     idempotent: bool = True,
+    enduring: bool = False,
 ) -> Plan[Answer | Refusal]:
     """Makes a call; a refusal that no repetition can mend is returned.
 
+    Args:
+        link: The connection.
+        operation: What it is for, in the error.
+        method: What is called.
+        request: What is sent.
+        deadline: When to give up.
+        idempotent: Whether it may be carried out twice.
+        enduring: Whether it goes on until the deadline where no secure connection can be made.
+
     Raises:
-        Unavailable: Nobody answered by ``deadline``.
+        Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
         EtcdError: The call is not idempotent and may have been carried out.
         ClientClosed: The connection was closed meanwhile.
     """
-    attempts = _Attempts(link, operation)
+    attempts = _Attempts(link, operation, enduring=enduring)
     refused = 0
     while True:
         if link.closed:
             raise errors.ClientClosed("the connection is closed")
+        yield from _look_up(link, deadline)
         yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
         if now >= deadline:
@@ -162,7 +207,7 @@ def ask(
         meant = status.meaning(reply)
         if meant is Meaning.TOKEN_REFUSED and link.credentials and refused < timing.TOKEN_TRIES:
             link.tokens.refused(generation)
-            attempts.heard(endpoint, reply)
+            yield from attempts.heard(endpoint, reply)
             if refused:
                 delay = timing.round_delay(refused, link.random)
                 yield from pause(min(delay, max(0.0, deadline - link.clock())))
@@ -171,9 +216,9 @@ def ask(
         if meant not in status.RETRIED:
             link.ring.worked(endpoint, link.clock())
             return Refusal(meant, reply, attempts.count)
-        if not idempotent and meant is not Meaning.UNREACHED:
+        if not idempotent and meant not in status.NEVER_LEFT:
             raise status.error(operation, reply, maybe_applied=True)
-        delay = attempts.failed(endpoint, reply, now)
+        delay = yield from attempts.failed(endpoint, reply, now)
         if delay:
             yield from pause(min(delay, max(0.0, deadline - link.clock())))
 
@@ -186,27 +231,59 @@ def call(
     *,
     deadline: float,
     idempotent: bool = True,
+    enduring: bool = False,
 ) -> Plan[Answer]:
     """Makes a call whose refusal is an error.
 
     Raises:
-        Unavailable: Nobody answered by ``deadline``.
+        Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
         EtcdError: Etcd refused, as the class of the error says.
     """
     answer = yield from ask(
-        link, operation, method, request, deadline=deadline, idempotent=idempotent
+        link,
+        operation,
+        method,
+        request,
+        deadline=deadline,
+        idempotent=idempotent,
+        enduring=enduring,
     )
     if isinstance(answer, Refusal):
         raise status.error(operation, answer.failure)
     return answer
 
 
-def _unheard(endpoint: int, failure: Failure) -> None:
+def _look_up(link: Link, deadline: float) -> Plan[None]:
+    """Sees to it that the addresses of names are known, and looked up again when all failed."""
+    now = link.clock()
+    if link.names.due(now):
+        yield LookUp()
+    until = min(deadline, now + timing.LOOK_UP)
+    while link.names.outstanding and link.clock() < until:
+        yield from pause(_ASIDE_POLL)
+
+
+def _fault(link: Link, endpoint: int, failure: Failure, *, probes: bool) -> Plan[Fault | None]:
+    """Why no secure connection could be made, if that is what happened."""
+    fault = status.fault(failure, link.identity.own())
+    if fault is not None or not probes or not status.hangs_up(failure):
+        return fault
+    now = link.clock()
+    if link.speech.due(endpoint, now):
+        yield Probe(endpoint)
+    until = now + timing.PROBE
+    while link.speech.pending(endpoint) and link.clock() < until:
+        yield from pause(_ASIDE_POLL)
+    return link.speech.fault(endpoint)
+
+
+def _unheard(_: int, __: Failure) -> Plan[None]:
     """Nobody wants to know."""
+    yield from ()
 
 
 def authenticate(
-    link: Link, deadline: float, heard: Callable[[int, Failure], None] = _unheard
+    link: Link, deadline: float, heard: Callable[[int, Failure], Plan[None]] = _unheard
 ) -> Plan[None]:
     """Sees to it that there is a token, if there is a user. One plan fetches it, others wait.
 
@@ -245,7 +322,7 @@ def authenticate(
                 raise status.error("authenticate", reply)
             else:
                 link.unanswered(endpoint, now, reached=status.meaning(reply) is Meaning.SILENT)
-                heard(endpoint, reply)
+                yield from heard(endpoint, reply)
         finally:
             if not fetched:
                 link.tokens.failed()

@@ -149,7 +149,9 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
         own.drop()
         lease = own.lease = link.new_lease()
         try:
-            yield from session.grant(link, lease, own.ttl, deadline=candidate.deadline())
+            yield from session.grant(
+                link, lease, own.ttl, deadline=candidate.deadline(), enduring=candidate.endures
+            )
         except errors.EtcdError as error:
             if not error.maybe_applied:
                 own.lease = None
@@ -166,7 +168,8 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
     link = candidate.link
     key = candidate_key(candidate.name, lease.lease_id)
     endpoint = link.ring.pick()
-    in_call = candidate.via == "service" and link.waits.take(endpoint)
+    member = link.member(endpoint)
+    in_call = candidate.via == "service" and link.waits.take(member)
     unheard = lease.when_ended(lambda: candidate.tell(LeaseEnded()))
     waiting: Open | None = None
     try:
@@ -208,7 +211,7 @@ def _compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leade
     finally:
         unheard()
         if in_call:
-            link.waits.give(endpoint)
+            link.waits.give(member)
 
 
 def _keep_token(link: Link, waiting: Open, lease: LeaseClock) -> Plan[None]:
@@ -230,7 +233,7 @@ def _keep_token(link: Link, waiting: Open, lease: LeaseClock) -> Plan[None]:
 
 def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
     """Says what the next candidacy is for, and lets it go about things differently."""
-    target = candidate.link.endpoints[endpoint].target
+    target = candidate.link.endpoints[endpoint].shown
     if action is Action.HANGS:
         candidate.via = "kv"
         logger.warning(
@@ -308,7 +311,12 @@ def _read(candidate: Candidate, candidacy: Candidacy, lease: LeaseClock) -> Plan
         deadline = min(deadline, candidate.unavailable_at)
     try:
         standing = yield from read_standing(
-            link, candidate.name, candidacy.key, candidacy.token, deadline=deadline
+            link,
+            candidate.name,
+            candidacy.key,
+            candidacy.token,
+            deadline=deadline,
+            enduring=candidate.endures,
         )
     except errors.Unavailable:
         if not lease.alive:
@@ -335,7 +343,14 @@ def _join(
     """
     link = candidate.link
     request = joining(candidate.name, key, candidate.value, lease.lease_id)
-    answer = yield from ask(link, "campaign", Method.TXN, request, deadline=candidate.deadline())
+    answer = yield from ask(
+        link,
+        "campaign",
+        Method.TXN,
+        request,
+        deadline=candidate.deadline(),
+        enduring=candidate.endures,
+    )
     candidate.reached = True
     if isinstance(answer, Refusal):
         if answer.meaning is Meaning.LEASE_GONE:
@@ -393,7 +408,7 @@ def _won(
     if lease.remaining() < timing.enough(lease.ttl):
         deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
         try:
-            renewed = yield from session.renew(link, lease, deadline=deadline)
+            renewed = yield from session.renew(link, lease, deadline=deadline, enduring=True)
         except errors.Unavailable:
             candidate.check_time()
             raise candidate.expired(lease) from None
@@ -421,7 +436,7 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
         deadline = min(deadline, candidate.unavailable_at)
     known = True
     try:
-        known = yield from session.revoke(link, lease, deadline=deadline)
+        known = yield from session.revoke(link, lease, deadline=deadline, enduring=True)
     except errors.Unavailable:
         if lease.remaining() and not candidate.stood:
             raise
@@ -433,4 +448,5 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     link.release(lease.lease_id)
     candidate.session.lease = None
     candidate.unavailable_at = link.clock() + max(link.timeout, candidate.session.ttl)
+    candidate.stood_before = candidate.endures
     candidate.stood = False

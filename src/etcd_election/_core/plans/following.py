@@ -44,7 +44,7 @@ class Following:
         self.name = name
         self.cursor = cursor
         self._observes = observes
-        self._endpoint: int | None = None
+        self._member: int | None = None
         self._reopen_at = float("-inf")
         self._failures = 0
         self._read_at = float("-inf")
@@ -61,7 +61,7 @@ class Following:
                 now = self.link.clock()
                 if now >= self._read_at:
                     yield from self._read()
-                elif self._observes and self._endpoint is None and now >= self._reopen_at:
+                elif self._observes and self._member is None and now >= self._reopen_at:
                     yield from self._open()
                 else:
                     yield from self._receive(now)
@@ -74,7 +74,12 @@ class Following:
         request = queue(self.name, limit=1)
         try:
             answer = yield from call(
-                link, "observe", Method.RANGE, request, deadline=link.clock() + link.timeout
+                link,
+                "observe",
+                Method.RANGE,
+                request,
+                deadline=link.clock() + link.timeout,
+                enduring=True,
             )
         except _FATAL:
             raise
@@ -108,23 +113,24 @@ class Following:
 
     def _open(self) -> Plan[None]:
         endpoint = self.link.ring.pick()
-        if not self.link.waits.take(endpoint):
+        member = self.link.member(endpoint)
+        if not self.link.waits.take(member):
             # As many waits as one member bears: the watch and the beat do it alone.
             self._reopen_at = self.link.clock() + _REOPEN[-1]
             return
-        self._endpoint = endpoint
+        self._member = member
         metadata, _ = self.link.metadata()
         request = v3election_pb2.LeaderRequest(name=self.name)
         yield Open(endpoint, Method.OBSERVE, request, metadata)
 
     def _give(self) -> None:
-        if self._endpoint is not None:
-            self.link.waits.give(self._endpoint)
-            self._endpoint = None
+        if self._member is not None:
+            self.link.waits.give(self._member)
+            self._member = None
 
     def _receive(self, now: float) -> Plan[None]:
         wakes_at = self._read_at
-        if self._observes and self._endpoint is None:
+        if self._observes and self._member is None:
             wakes_at = min(wakes_at, self._reopen_at)
         fact = yield Receive(max(0.0, wakes_at - now))
         if isinstance(fact, Observed):

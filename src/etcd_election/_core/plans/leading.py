@@ -60,7 +60,12 @@ def _look(link: Link, state: LeadershipState) -> Plan[None]:
     deadline = link.clock() + state.remaining()
     try:
         answer = yield from call(
-            link, "read the own key", Method.RANGE, one(state.key), deadline=deadline
+            link,
+            "read the own key",
+            Method.RANGE,
+            one(state.key),
+            deadline=deadline,
+            enduring=True,
         )
     except errors.EtcdError as error:
         logger.warning("the leader's key %r could not be read: %s", state.key, error)

@@ -58,33 +58,42 @@ def candidates(link: Link, name: bytes, *, deadline: float) -> Plan[list[Leader]
 
 
 def read_standing(
-    link: Link, name: bytes, key: bytes, token: int | None, *, deadline: float
+    link: Link,
+    name: bytes,
+    key: bytes,
+    token: int | None,
+    *,
+    deadline: float,
+    enduring: bool = False,
 ) -> Plan[Standing]:
     """Reads a candidate's place: one Range if its token is known, else up to three.
 
     Who has just joined is mostly the newest of all, and one Range does here, too.
     """
     if token is None:
-        answer = yield from call(
-            link, "read the queue", Method.RANGE, newest(name), deadline=deadline
-        )
-        response: rpc_pb2.RangeResponse = answer.message
+        response = yield from _read(link, newest(name), deadline, enduring)
         kvs = list(response.kvs)
         if kvs and kvs[0].key == key:
             return Standing(kvs[0], kvs[1] if len(kvs) > 1 else None, response.header.revision)
         if not response.more:
             own = kvs[1] if len(kvs) > 1 and kvs[1].key == key else None
             return Standing(own, None, response.header.revision)
-        answer = yield from call(link, "read the queue", Method.RANGE, one(key), deadline=deadline)
-        response = answer.message
+        response = yield from _read(link, one(key), deadline, enduring)
         if not response.kvs:
             return Standing(None, None, response.header.revision)
         token = response.kvs[0].create_revision
-    answer = yield from call(
-        link, "read the queue", Method.RANGE, newest(name, up_to=token), deadline=deadline
-    )
-    response = answer.message
+    response = yield from _read(link, newest(name, up_to=token), deadline, enduring)
     kvs = list(response.kvs)
     if not kvs or kvs[0].key != key or kvs[0].create_revision != token:
         return Standing(None, None, response.header.revision)
     return Standing(kvs[0], kvs[1] if len(kvs) > 1 else None, response.header.revision)
+
+
+def _read(
+    link: Link, request: rpc_pb2.RangeRequest, deadline: float, enduring: bool
+) -> Plan[rpc_pb2.RangeResponse]:
+    answer = yield from call(
+        link, "read the queue", Method.RANGE, request, deadline=deadline, enduring=enduring
+    )
+    response: rpc_pb2.RangeResponse = answer.message
+    return response

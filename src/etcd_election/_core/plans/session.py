@@ -21,14 +21,18 @@ _PAUSE = 0.05
 _REFUSED_PAUSE = 0.5
 
 
-def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[None]:
+def grant(
+    link: Link, lease: LeaseClock, ttl: int, *, deadline: float, enduring: bool = False
+) -> Plan[None]:
     """Grants a lease under a number of ours, which makes the grant repeatable.
 
     Raises:
         EtcdError: It could not be granted; the lease may exist all the same and is to be retired.
     """
     request = rpc_pb2.LeaseGrantRequest(ID=lease.lease_id, TTL=ttl)
-    answer = yield from ask(link, "grant a lease", Method.GRANT, request, deadline=deadline)
+    answer = yield from ask(
+        link, "grant a lease", Method.GRANT, request, deadline=deadline, enduring=enduring
+    )
     if isinstance(answer, Answer):
         granted = answer.message
         if lease.lease_id != granted.ID or granted.TTL <= 0:
@@ -37,12 +41,12 @@ def grant(link: Link, lease: LeaseClock, ttl: int, *, deadline: float) -> Plan[N
     elif answer.meaning is Meaning.LEASE_EXISTS and answer.attempt:
         # An earlier attempt was carried out and its answer lost. When it was sent counts for
         # nothing: a renewal brings a deadline that is sure.
-        yield from renew(link, lease, deadline=deadline)
+        yield from renew(link, lease, deadline=deadline, enduring=enduring)
     else:
         raise status.error("grant a lease", answer.failure, maybe_applied=answer.attempt > 0)
 
 
-def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
+def renew(link: Link, lease: LeaseClock, *, deadline: float, enduring: bool = False) -> Plan[bool]:
     """Sends one keepalive, on whatever way answers; False if the lease has ended.
 
     Raises:
@@ -51,7 +55,7 @@ def renew(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
     request = rpc_pb2.LeaseKeepAliveRequest(ID=lease.lease_id)
     while True:
         answer = yield from call(
-            link, "renew the lease", Method.KEEPALIVE, request, deadline=deadline
+            link, "renew the lease", Method.KEEPALIVE, request, deadline=deadline, enduring=enduring
         )
         if not link.cluster.stale_term(answer.message.header.raft_term):
             return lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
@@ -67,7 +71,8 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
             yield Receive(due_in)
             continue
         try:
-            yield from renew(link, lease, deadline=link.clock() + lease.remaining())
+            deadline = link.clock() + lease.remaining()
+            yield from renew(link, lease, deadline=deadline, enduring=True)
         except errors.EtcdError as error:
             logger.warning("lease %x could not be renewed: %s", lease.lease_id, error)
             yield Receive(min(_REFUSED_PAUSE, lease.remaining()))
@@ -82,14 +87,16 @@ def bequeath(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[None]:
         logger.warning("lease %x is left without a last renewal: %s", lease.lease_id, error)
 
 
-def revoke(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[bool]:
+def revoke(link: Link, lease: LeaseClock, *, deadline: float, enduring: bool = False) -> Plan[bool]:
     """Revokes a lease and with it its keys; False if etcd did not know it (any more).
 
     Raises:
         EtcdError: Etcd did not confirm.
     """
     request = rpc_pb2.LeaseRevokeRequest(ID=lease.lease_id)
-    answer = yield from ask(link, "revoke the lease", Method.REVOKE, request, deadline=deadline)
+    answer = yield from ask(
+        link, "revoke the lease", Method.REVOKE, request, deadline=deadline, enduring=enduring
+    )
     if isinstance(answer, Answer):
         return True
     if answer.meaning is not Meaning.LEASE_GONE:

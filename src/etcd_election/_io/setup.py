@@ -1,0 +1,48 @@
+"""What a connection was asked for, checked: the same for both front-ends."""
+
+from __future__ import annotations
+
+from .._core import arguments
+from .._core.endpoints import parse
+from .._core.link import Link
+from ..types import TLS
+from .asides import hosts_to_look_up
+from .certificates import Certificates
+
+
+class Setup:
+    """The arguments of an ``Etcd``.
+
+    Attributes:
+        link: The state of the connection.
+        options: Further options for channels.
+        certificates: For the endpoints that speak TLS; None if there are none.
+
+    Raises:
+        TypeError, ValueError: An argument is not as described; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        endpoints: object,
+        *,
+        tls: object,
+        user: object,
+        password: object,
+        timeout: object,
+        options: object,
+    ) -> None:
+        if tls is not None and not isinstance(tls, TLS):
+            raise TypeError(f"tls must be a TLS or None, not {type(tls).__name__}")
+        parsed = parse(endpoints, tls=tls is not None)
+        self.options = arguments.channel_options(options)
+        self.link = Link(
+            parsed,
+            timeout=arguments.seconds("timeout", timeout, positive=True),
+            credentials=arguments.credentials(user, password),
+            hosts=hosts_to_look_up(parsed, self.options),
+        )
+        self.certificates: Certificates | None = None
+        if any(endpoint.tls for endpoint in parsed):
+            self.certificates = Certificates(tls or TLS())
+            self.link.identity = self.certificates
