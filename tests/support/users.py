@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import grpc
+
 from etcd_election.pb import auth_pb2, rpc_pb2
 
 from .etcd_server import EtcdServer
 from .raw import TIMEOUT, RawEtcd
 
 
-def ask_for_users(server: EtcdServer) -> None:
+def ask_for_users(server: EtcdServer, credentials: grpc.ChannelCredentials | None = None) -> None:
     """Turns authentication on: root, and alice, who may touch keys under ``mine/`` only.
 
     Their passwords are their names.
     """
-    with RawEtcd(server.endpoint) as raw:
+    with RawEtcd(server.endpoint, credentials) as raw:
         for name in ("root", "alice"):
             request = rpc_pb2.AuthUserAddRequest(name=name, password=name)
             raw.auth.UserAdd(request, timeout=TIMEOUT)
