@@ -12,6 +12,7 @@ fault of the schedule.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ class LeaderAnswer:
     kv: Kv
 
 
-class Handler:
+class Handler(ABC):
     """What serves one long call."""
 
     def __init__(self, cluster: Cluster, wait: Wait) -> None:
@@ -82,7 +83,7 @@ class Handler:
         self._end()
         self.wait.answer(BROKEN)
 
-    def compacted(self) -> None:
+    def compacted(self) -> None:  # noqa: B027 - not all are concerned
         """The history that it watches is compacted."""
 
     def _end(self) -> None:
@@ -100,8 +101,9 @@ class Handler:
             self.store.unwatch(self._watched, self._changed)
             self._watched = b""
 
+    @abstractmethod
     def _changed(self, kv: Kv, deleted: bool) -> None:
-        raise NotImplementedError
+        """The watched key was put, or deleted."""
 
 
 class Campaign(Handler):

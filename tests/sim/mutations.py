@@ -21,7 +21,7 @@ from etcd_election._core.effects import Ended, Failure, KeyGone, KeyPut, Plan, R
 from etcd_election._core.leadership import LeadershipState
 from etcd_election._core.lease import LeaseClock
 from etcd_election._core.line import Ticket
-from etcd_election._core.plans import campaign, leading, session
+from etcd_election._core.plans import campaign, competing, leading, session
 from etcd_election._core.standing import Standing
 from etcd_election._core.token import TokenSlot
 from etcd_election.types import LostReason
@@ -136,7 +136,7 @@ def leadership_while_Campaign_is_open() -> list[Patch]:  # noqa: N802
 
 @_mutation(22)
 def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
-    ended = campaign._ended
+    ended = competing._ended
 
     def believing(
         candidate: Any, candidacy: Candidacy, lease: LeaseClock, fresh: bool, fact: Ended
@@ -148,7 +148,7 @@ def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
             own: Any = Kv(candidacy.key, candidate.value, revision, revision, lease.lease_id)
             candidacy.read(Standing(own, None, revision), candidate.link.clock())
 
-    return [(campaign, "_ended", believing)]
+    return [(competing, "_ended", believing)]
 
 
 @_mutation(17)

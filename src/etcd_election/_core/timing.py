@@ -58,8 +58,6 @@ PROBE = 0.5
 PROBE_AGAIN = 1.0
 """An endpoint is probed at most so often."""
 
-HEDGE = 0.3
-"""A keepalive unanswered for so long is also sent on another way."""
 SETTLE = 0.02
 """A Campaign silent for so long is taken for contested, and the queue is read."""
 KEY_WITHIN = 1.0
