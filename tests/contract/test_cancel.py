@@ -136,21 +136,24 @@ def test_a_storm_of_signals_that_ask_and_cancel_does_not_deadlock(
 def test_what_the_collector_takes_is_neither_a_campaign_nor_a_leadership(
     make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
 ) -> None:
-    leader, waiter = make_client(ttl=2), make_client(ttl=2)
+    leader, waiter = make_client(ttl=3), make_client(ttl=3)
     leadership = leader.campaign("leader")
     waiting = background(waiter.campaign, "waiter")
     queue_of(raw, election_name, 2)
     stop = threading.Event()
 
     def collect() -> None:
-        while not stop.is_set():
+        # A collection holds the GIL: one after the other without a pause would starve renewals.
+        while not stop.wait(0.05):
             gc.collect()
 
     collecting = background(collect)
-    assert not leadership.wait_lost(3.0)
-    leadership.resign()
-    assert not waiting.result(PATIENCE).wait_lost(2.5)
-    stop.set()
+    try:
+        assert not leadership.wait_lost(4.0)
+        leadership.resign()
+        assert not waiting.result(PATIENCE).wait_lost(4.0)
+    finally:
+        stop.set()
     collecting.result(PATIENCE)
 
 
