@@ -83,9 +83,8 @@ class Wire:
         if channel is None:
             return None
         call = channel.stub("Watch").Watch(metadata=metadata)
-        stream = WatchCall(self, call)
-        self._read(stream.read(heard), channel, ended)
-        return stream
+        self._read(_responses(call, heard), channel, ended)
+        return WatchCall(self, call)
 
     def aside(self, effect: Aside) -> None:
         """Has something found out apart from the calls; the link is told."""
@@ -130,11 +129,10 @@ class Wire:
             return lambda: None
         call = channel.method(effect.method)(effect.request, metadata=effect.metadata)
 
-        async def read() -> None:
-            async for response in call:
-                tell(Observed(_decoded(call, response)))
+        def heard(response: Any) -> None:
+            tell(Observed(response))
 
-        self._read(read(), channel, lambda reply: tell(Ended(reply)))
+        self._read(_responses(call, heard), channel, lambda reply: tell(Ended(reply)))
         return lambda: _cancel(call)
 
     def _read(
@@ -175,11 +173,6 @@ class WatchCall:
     def cancel(self) -> None:
         """Ends the stream."""
         _cancel(self._call)
-
-    async def read(self, heard: Callable[[rpc_pb2.WatchResponse], None]) -> None:
-        """Reads to the end."""
-        while (response := await self._call.read()) is not grpc.aio.EOF:
-            heard(_decoded(self._call, response))
 
     async def _write(self) -> None:
         while self._unsent:
@@ -233,6 +226,16 @@ def _dropped(*_: object, **__: object) -> None:
 async def _response(call: Any) -> Message:
     response: Message = _decoded(call, await call)
     return response
+
+
+async def _responses(call: Any, heard: Callable[[Any], None]) -> None:
+    """Reads a stream to its end.
+
+    Not by ``async for``: that makes an asynchronous generator of grpc.aio's, and the end of the
+    loop, which closes all generators, logs one that is just being cancelled.
+    """
+    while (response := await call.read()) is not grpc.aio.EOF:
+        heard(_decoded(call, response))
 
 
 def _decoded(call: Any, response: Any) -> Any:
