@@ -35,55 +35,37 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 from etcd_election import (
-    CampaignCancelled,
     ElectionClient,
     ElectionError,
     Leader,
     Leadership,
+    LostReason,
     Observer,
-    SessionExpired,
     Unavailable,
 )
 
 
-class Stop:
-    """Ends a candidate on SIGTERM: a campaign at once, a leader after its present piece of work."""
-
-    def __init__(self, client: ElectionClient) -> None:
-        self.asked = False
-        self._client = client
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        # Nothing here takes a lock: the code that was interrupted may hold it.
-        self.asked = True
-        leads = self._client.leadership is not None
-        if not leads and not self._client.cancel_campaign():
-            sys.exit(0)  # just before a campaign, or after one: there is nothing to finish
-
-
 def candidate(endpoint: str, name: str, value: str, ttl: int) -> None:
-    """Campaigns, leads while it may, and campaigns again, until SIGTERM or Ctrl-C."""
+    """Leads whenever it is elected, until SIGTERM or Ctrl-C."""
     with ElectionClient(endpoint, name, ttl=ttl) as client:
-        stop = Stop(client)
-        while not stop.asked:
-            try:
-                with client.campaign(value) as leadership:
-                    lead(leadership, stop)
-            except (CampaignCancelled, SessionExpired, Unavailable) as error:
-                if stop.asked:
-                    return
-                report(f"campaigns again: {error}")
-                threading.Event().wait(1.0)
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            # A leader first ends its present piece of work. Before run(), there is none.
+            if not client.stop():
+                sys.exit(0)
+
+        signal.signal(signal.SIGTERM, stop)
+        client.run(lead, value)
 
 
-def lead(leadership: Leadership, stop: Stop) -> None:
-    """Works as long as this process leads; leaving the ``with`` around it resigns."""
+def lead(leadership: Leadership) -> None:
+    """Works as long as this process leads. After a loss it is called again when elected again."""
     report(f"leads with token {leadership.token}")
-    while leadership.held and not stop.asked:
+    while leadership.held:
         piece_of_work(leadership.token)
         leadership.wait_lost(0.1)  # a pause that a loss ends
-    report("resigns" if leadership.held else f"leads no more: {leadership.lost}")
+    resigns = leadership.lost is LostReason.RESIGNED
+    report("resigns" if resigns else f"leads no more: {leadership.lost}")
 
 
 def piece_of_work(token: int) -> None:

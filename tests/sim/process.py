@@ -167,6 +167,9 @@ class Process:
     def aside(self, effect: Aside) -> None:
         raise AssertionError(f"{effect}: the model has neither names nor TLS")
 
+    def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        self.soon(done, ask())
+
     # -- as a host
 
     def start(self, plan: Plan[Any], kind: str) -> Task:

@@ -12,10 +12,13 @@ Constructors are called by the calling thread, outside the loop.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -78,9 +81,10 @@ class _Face:
         self.thread = thread
         self._kinds: tuple[tuple[Any, type[_Wrapper]], ...] = (
             (classes.Etcd, _Wrapper),
-            (classes.ElectionClient, _Wrapper),
+            (classes.ElectionClient, _WrappedClient),
             (classes.Leadership, _WrappedLeadership),
             (classes.Observer, _WrappedObserver),
+            (contextlib.AbstractAsyncContextManager, _Wrapper),
         )
         # An id cannot be that of another object while there is a wrapper: that keeps its object.
         self._wrappers: weakref.WeakValueDictionary[int, _Wrapper] = weakref.WeakValueDictionary()
@@ -121,11 +125,32 @@ class _Face:
 
         return call
 
+    def work(self, lead: Callable[..., Any]) -> Callable[..., Any]:
+        """The work of a leader, on a thread of its own; cancelled, it ends in its own time."""
+
+        async def work(leadership: Any) -> Any:
+            loop = asyncio.get_running_loop()
+            running = loop.run_in_executor(None, lead, self.wrap(leadership))
+            while not running.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
+            try:
+                return running.result()
+            except ElectionError as error:
+                self._unwrap_leadership(error)
+                raise
+
+        return work
+
     def _callback(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args: function(*map(self.wrap, args))
 
     def _unwrapped(self, named: dict[str, Any]) -> dict[str, Any]:
         return {name: self.unwrap(value) for name, value in named.items()}
+
+    def _unwrap_leadership(self, error: Any) -> None:
+        if getattr(error, "leadership", None) is not None:
+            error.leadership = self.unwrap(error.leadership)
 
     def _wrap_leadership(self, error: Any) -> None:
         if getattr(error, "leadership", None) is not None:
@@ -159,6 +184,12 @@ class _Wrapper:
         trace: TracebackType | None,
     ) -> Any:
         return self._face.blocking(self._raw.__aexit__)(kind, error, trace)
+
+
+class _WrappedClient(_Wrapper):
+    def run(self, lead: Any, *args: Any, **named: Any) -> Any:
+        work = self._face.work(lead) if callable(lead) else lead
+        return self._face.blocking(partial(self._raw.run, work))(*args, **named)
 
 
 class _WrappedLeadership(_Wrapper):

@@ -28,6 +28,10 @@ from etcd_election.aio import (
 from etcd_election.pb import rpc_pb2
 
 
+async def work(leadership: Leadership) -> int:
+    return leadership.token
+
+
 async def connections() -> None:
     etcd = Etcd(["10.0.0.1:2379", "10.0.0.2:2379"], timeout=2.0, options=[("grpc.x", 1)])
     tls = TLS(ca="ca.pem", cert=b"PEM", key=Path("client.key"), server_name="etcd")
@@ -50,6 +54,10 @@ async def campaigns(client: ElectionClient) -> None:
     task = asyncio.ensure_future(client.campaign("value"))
     assert_type(await task, Leadership)
     assert_type(client.cancel_campaign(), bool)
+    async with client.lead("value", timeout=1, max_term=60.0) as led:
+        assert_type(led, Leadership)
+    assert_type(await client.run(work, b"value", renew_while=lambda: True), int | None)
+    assert_type(client.stop(), bool)
     assert_type(client.leadership, Leadership | None)
     assert_type(client.state, State)
     assert_type(client.lease_id, int | None)

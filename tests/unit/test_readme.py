@@ -8,6 +8,7 @@ import builtins
 import importlib
 import inspect
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ VARIABLES = {
     "client": ElectionClient,
     "leadership": Leadership,
     "rpc_pb2": rpc_pb2,
+    "signal": signal,
 }
 """What the examples call by these names."""
 

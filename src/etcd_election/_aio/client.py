@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
 from .._core.line import Ticket
 from .._core.link import Link
+from .._core.looping import Conditions
 from .._core.member import Member, Terms
 from .._core.plans import reading, session
 from .._core.plans.call import Interrupted
@@ -25,7 +27,10 @@ from .connection import Etcd, Machinery
 from .engine import Engine, Inbox
 from .leadership import Leadership
 from .observer import Observer
+from .terms import Run, one_term
 from .waiting import CleanUp
+
+T = TypeVar("T")
 
 
 class ElectionClient(ClientView[Leadership]):
@@ -105,7 +110,7 @@ class ElectionClient(ClientView[Leadership]):
         ticket = Ticket(campaigns=True, tell=inbox.tell)
         candidate = self._member.candidate(own, proposed, patience, inbox.tell)
         try:
-            self._enter(ticket)
+            self._member.enter(ticket)
             plan = campaign(candidate, self._member.current)
             state = await machinery.engine.run(plan, inbox)
             face = partial(Leadership, self, machinery.engine)
@@ -125,6 +130,81 @@ class ElectionClient(ClientView[Leadership]):
         finally:
             self._member.line.leave(ticket)
 
+    async def run(
+        self,
+        lead: Callable[[Leadership], Awaitable[T]],
+        value: str | bytes,
+        *,
+        once: bool = False,
+        cooldown: float = timing.COOLDOWN,
+        renew_while: Callable[[], object] | None = None,
+        max_term: float | None = None,
+    ) -> T | None:
+        """Campaigns, leads, and after a loss campaigns again, until the work is done.
+
+        On a loss ``lead`` is cancelled, and waited for.
+        The next campaign never begins before ``lead`` is over. An outage or a lost session is
+        outlasted, with backoff and jitter.
+
+        Args:
+            lead: The work of a leader, called with its leadership. When it returns while leading,
+                that is resigned and the loop is over; when it raises, too. When it resigns and
+                returns, or raises what ``leadership.check()`` raises, there is another campaign.
+            value: What others read of the leader: ``str`` (as UTF-8) or ``bytes``.
+            once: After one term the loop is over; what leadership was lost for is raised.
+            cooldown: Seconds to the next campaign after leadership was given up: resigned by
+                ``lead``, or no longer renewed.
+            renew_while: Asked before every renewal, every third of the ttl. While it says no,
+                raises or does not return, nothing is renewed, and leadership ends with its lease.
+            max_term: Seconds that one term may last, no less than the ttl: the last renewal is one
+                that does not reach beyond.
+
+        Returns:
+            What ``lead`` returned while leading; None after ``stop()``.
+
+        Raises:
+            SessionExpired, NotLeader: With ``once``: leadership was lost.
+            ClientClosed: The client is closed, or was meanwhile.
+            EtcdError: Etcd refused for good, as the class says.
+            RuntimeError: ``run()`` is running already on this client.
+            BaseException: What ``lead`` raised.
+        """
+        conditions = Conditions(self._link, self._member.terms.ttl, renew_while, max_term)
+        if not callable(lead):
+            raise TypeError(f"lead must be callable, not {type(lead).__name__}")
+        proposed = arguments.octets("value", value)
+        self._ready(None)
+        one = Run(self, once=once, cooldown=cooldown, conditions=conditions)
+        return await one.run(lead, proposed)
+
+    def lead(
+        self,
+        value: str | bytes,
+        *,
+        timeout: float | None = None,
+        renew_while: Callable[[], object] | None = None,
+        max_term: float | None = None,
+    ) -> AbstractAsyncContextManager[Leadership]:
+        """Leads for the time of a ``with`` block: campaigns first, resigns at its end.
+
+        On a loss the block is cancelled and the reason raised, as ``asyncio.timeout()`` does.
+
+        Args:
+            value: What others read of the leader: ``str`` (as UTF-8) or ``bytes``.
+            timeout: Seconds to campaign for; None waits for ever, 0: elected at once or not at all.
+            renew_while: As for ``run()``.
+            max_term: As for ``run()``.
+
+        Raises:
+            SessionExpired, NotLeader: At the end of the block: leadership was lost before. An
+                exception of the block comes first.
+            ElectionError: At its beginning, as ``campaign()`` does; at its end, as ``resign()``.
+        """
+        conditions = Conditions(self._link, self._member.terms.ttl, renew_while, max_term)
+        proposed = arguments.octets("value", value)
+        patience = arguments.optional_seconds("timeout", timeout)
+        return one_term(self, proposed, patience, conditions)
+
     async def resign(self, *, timeout: float | None = None) -> None:
         """Gives leadership up; does nothing if not leading.
 
@@ -141,7 +221,7 @@ class ElectionClient(ClientView[Leadership]):
         inbox = Inbox(machinery.engine)
         ticket = Ticket(campaigns=False, tell=inbox.tell)
         try:
-            self._enter(ticket)
+            self._member.enter(ticket)
             if not await machinery.engine.run(wait_turn(self._link, deadline), inbox):
                 raise errors.OperationTimeout("resign: a campaign is still running")
             leadership = self._member.latest
@@ -263,10 +343,6 @@ class ElectionClient(ClientView[Leadership]):
 
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._link.clock())
-
-    def _enter(self, ticket: Ticket) -> None:
-        if not self._member.line.enter(ticket):
-            raise errors.ClientClosed
 
     def _end(self) -> bool | None:
         """Begins closing; whether a leadership ended by this, None if it had begun before."""

@@ -174,6 +174,10 @@ class Engine:
         """Has something found out apart from the calls."""
         self._wire.aside(effect)
 
+    def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        """Has the user asked, in the loop."""
+        self.loop.call_soon(lambda: done(ask()))
+
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""
         delay = self._link.stagger.delay(self._link.clock())

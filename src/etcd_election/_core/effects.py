@@ -14,6 +14,7 @@ Open      starts the plan's one long call; its end comes as a fact     None, at 
 Shut      cancels the long call; no fact of it arrives afterwards      None, at once
 LookUp    has the names looked up; the link's ``names`` are told       None, at once
 Probe     has an endpoint asked what it speaks; ``speech`` is told     None, at once
+Consult   has the user asked whether to renew; ``Consulted`` follows   None, at once
 ========= ============================================================ ==========================
 
 A plan never blocks, never catches ``GeneratorExit`` and leaves no duty of its own behind: whatever
@@ -30,6 +31,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from ..pb import kv_pb2
+from .condition import Condition
 from .method import Method
 
 Metadata = tuple[tuple[str, str], ...]
@@ -95,10 +97,17 @@ class Probe:
     endpoint: int
 
 
+@dataclass(frozen=True)
+class Consult:
+    """Have a condition asked whether to renew (``Consulted`` follows, or never)."""
+
+    condition: Condition
+
+
 Aside = LookUp | Probe
 """What is found out apart from the calls."""
 
-Effect = Invoke | Sleep | Receive | Watch | Open | Shut | LookUp | Probe
+Effect = Invoke | Sleep | Receive | Watch | Open | Shut | LookUp | Probe | Consult
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,14 @@ class LeaseEnded:
     """A lease is no longer believed in; which one, and whether it still matters, is to be asked."""
 
 
+@dataclass(frozen=True)
+class Consulted:
+    """What the user answered for a condition, which may no longer be the present one."""
+
+    condition: Condition
+    renews: bool
+
+
 class Word(enum.Enum):
     """What others want of a plan."""
 
@@ -187,7 +204,9 @@ class Word(enum.Enum):
         return self in (Word.CANCELLED, Word.CLOSED)
 
 
-Fact = Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Word
+Fact = (
+    Ended | Observed | WatchStands | WatchBroken | KeyPut | KeyGone | LeaseEnded | Consulted | Word
+)
 
 T = TypeVar("T")
 Plan = Generator[Effect, Any, T]

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from ..types import LostReason
 from . import timing
 from .callbacks import Callbacks
+from .condition import Condition
 
 _END = "end"
 
@@ -34,11 +35,13 @@ class LeaseClock:
         lease_id: Etcd's number of the lease.
         tainted: True once a call of unknown outcome may still write under this lease: it is
             revoked after its present use instead of being used again.
+        condition: What the leadership that rests on it is bound to, if anything.
     """
 
     def __init__(self, lease_id: int, *, clock: timing.Clock) -> None:
         self.lease_id = lease_id
         self.tainted = False
+        self.condition: Condition | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._ttl = 0

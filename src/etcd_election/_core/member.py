@@ -7,7 +7,8 @@ client that closes leaves nothing, or leaves all to a successor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from .leadership import LeadershipState
 from .lease import LeaseClock
 from .line import Line, Ticket
 from .link import Link
+from .looping import Loop
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Face(Protocol):
 
 L = TypeVar("L", bound=Face)
 
+_LOOP = "loop"
+
 
 class Member(Generic[L]):
     """Thread-safe as far as it says so.
@@ -66,6 +70,7 @@ class Member(Generic[L]):
         session: Its lease, once it has campaigned.
         latest: The leadership handed out last.
         closed: True from the first ``close`` on.
+        loop: The ``run()`` under way.
     """
 
     def __init__(self, link: Link, terms: Terms) -> None:
@@ -76,6 +81,8 @@ class Member(Generic[L]):
         self.session: Session | None = None
         self.latest: L | None = None
         self.closed = False
+        self.loop: Loop | None = None
+        self._loops: dict[str, Loop] = {}
         self._link = link
 
     @property
@@ -99,6 +106,39 @@ class Member(Generic[L]):
         session = self.session
         lease = session.lease if session else None
         return lease.lease_id if lease is not None and lease.ttl and lease.alive else None
+
+    def enter(self, ticket: Ticket) -> None:
+        """A call takes its place in the line.
+
+        Raises:
+            ClientClosed: The line is closed.
+        """
+        if not self.line.enter(ticket):
+            raise errors.ClientClosed
+        # Whoever stops the loop from now on finds the ticket; before, it did not.
+        if self.loop is not None and self.loop.stopping and ticket.campaigns:
+            ticket.cancel()
+
+    @contextlib.contextmanager
+    def looping(self, loop: Loop) -> Generator[None, None, None]:
+        """For as long as a loop runs.
+
+        Raises:
+            RuntimeError: Another one does.
+        """
+        if self._loops.setdefault(_LOOP, loop) is not loop:
+            raise RuntimeError("run() is already running on this client")
+        self.loop = loop
+        try:
+            yield
+        finally:
+            self.loop = None
+            self._loops.clear()
+
+    def stop_believing(self) -> None:
+        """Ends the leadership; its key stays until it is resigned."""
+        if self.latest is not None:
+            self.latest._state.end(LostReason.RESIGNED)
 
     def begin_session(self, host: Host) -> Session:
         """The lease to come; called before the first campaign, once."""

@@ -17,9 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from .condition import Condition
 from .effects import (
     OF_CALL,
     Aside,
+    Consult,
+    Consulted,
+    Effect,
     Fact,
     Invoke,
     LookUp,
@@ -64,6 +68,9 @@ class Carrier(Protocol):
 
     def aside(self, effect: Aside) -> None:
         """Has something found out apart from the calls; the link is told, nobody waits."""
+
+    def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        """Has the user asked where that holds nothing else up; ``done`` is called later."""
 
 
 class Running(Generic[T]):
@@ -133,15 +140,8 @@ class Running(Generic[T]):
                         self._interruptible = True
                         self._wait = self._begin(effect)
                         return
-                elif isinstance(effect, Watch):
-                    self._subscription().set(effect)
-                elif isinstance(effect, Open):
-                    self._open(effect)
-                elif isinstance(effect, (LookUp, Probe)):
-                    self._carrier.aside(effect)
                 else:
-                    assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
-                    self._shut()
+                    self._carry_out(effect)
         except StopIteration as stop:
             self.result = stop.value
             self._end()
@@ -160,6 +160,20 @@ class Running(Generic[T]):
                 self._advance(reply)
 
         return self._carrier.invoke(effect, done)
+
+    def _carry_out(self, effect: Effect) -> None:
+        """What is not waited for."""
+        if isinstance(effect, Watch):
+            self._subscription().set(effect)
+        elif isinstance(effect, Open):
+            self._open(effect)
+        elif isinstance(effect, (LookUp, Probe)):
+            self._carrier.aside(effect)
+        elif isinstance(effect, Consult):
+            self._consult(effect.condition)
+        else:
+            assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
+            self._shut()
 
     def _resume(self) -> Callable[[], None]:
         turn = self._turn
@@ -190,6 +204,9 @@ class Running(Generic[T]):
         if self._watches is None:
             self._watches = self._carrier.subscribe(self.tell)
         return self._watches
+
+    def _consult(self, condition: Condition) -> None:
+        self._carrier.consult(condition.ask, lambda renews: self.tell(Consulted(condition, renews)))
 
     def _open(self, effect: Open) -> None:
         self._call += 1

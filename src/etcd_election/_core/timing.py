@@ -41,6 +41,12 @@ ROUND_DELAY = (0.05, 0.1, 0.2, 0.4, 0.5)
 
 So long at most nobody knows that etcd is back, and nobody leads."""
 
+LOOP_DELAY = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""The pause before ``run()`` campaigns again, after 0, 1, ... in a row that brought no term of some
+length."""
+COOLDOWN = 1.0
+"""The same, after leadership was given up: whoever else is about to campaign comes first."""
+
 WATCH_DELAY = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The pause before a watch stream is opened again, after 0, 1, ... that brought nothing."""
 
@@ -120,6 +126,11 @@ def patience(rounds: int, latency: float, left: float) -> float:
 def round_delay(rounds: int, random: Random) -> float:
     """The pause after ``rounds`` (from 1) fruitless rounds over all endpoints, with jitter."""
     return ROUND_DELAY[min(rounds, len(ROUND_DELAY)) - 1] * (0.75 + random() / 2)
+
+
+def loop_delay(in_vain: int, random: Random) -> float:
+    """The pause before ``run()`` campaigns again, with jitter."""
+    return LOOP_DELAY[min(in_vain, len(LOOP_DELAY) - 1)] * (0.75 + random() / 2)
 
 
 def watch_delay(failures: int) -> float:

@@ -57,6 +57,22 @@ class ClientView(Generic[L]):
         cancelled = [ticket.cancel() for ticket in tickets if ticket.campaigns]
         return any(cancelled)
 
+    def stop(self) -> bool:
+        """Ends ``run()`` cleanly: it campaigns no more, and leadership is no longer believed in.
+
+        The key is removed as soon as ``lead`` is over; so nobody else leads before. Takes no lock:
+        may be called on any thread and in a signal handler.
+
+        Returns:
+            Whether there was one.
+        """
+        loop = self._member.loop
+        if loop is None:
+            return False
+        loop.stop()
+        self.cancel_campaign()
+        return True
+
 
 class LeadershipView:
     """What a leadership tells about itself."""

@@ -6,16 +6,18 @@ import logging
 import threading
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
 from .._core.line import Ticket
 from .._core.link import Link
+from .._core.looping import Conditions
 from .._core.member import Member, Terms
 from .._core.plans import reading, session
 from .._core.plans.call import Interrupted
@@ -27,8 +29,11 @@ from .driver import Inbox
 from .engine import Engine
 from .leadership import Leadership
 from .observer import Observer
+from .terms import Run, one_term
 
 logger = logging.getLogger("etcd_election")
+
+T = TypeVar("T")
 
 
 class ElectionClient(ClientView[Leadership]):
@@ -108,7 +113,7 @@ class ElectionClient(ClientView[Leadership]):
         ticket = Ticket(campaigns=True, tell=inbox.tell)
         candidate = self._member.candidate(own, proposed, patience, inbox.tell)
         try:
-            self._enter(ticket)
+            self._member.enter(ticket)
             plan = campaign(candidate, self._member.current)
             state = machinery.driver(inbox).run(plan)
             return self._member.elected(
@@ -126,6 +131,81 @@ class ElectionClient(ClientView[Leadership]):
         finally:
             self._member.line.leave(ticket)
 
+    def run(
+        self,
+        lead: Callable[[Leadership], T],
+        value: str | bytes,
+        *,
+        once: bool = False,
+        cooldown: float = timing.COOLDOWN,
+        renew_while: Callable[[], object] | None = None,
+        max_term: float | None = None,
+    ) -> T | None:
+        """Campaigns, leads, and after a loss campaigns again, until the work is done.
+
+        A loss does not interrupt ``lead``: it has to look (``leadership.held``, ``wait_lost``).
+        The next campaign never begins before ``lead`` is over. An outage or a lost session is
+        outlasted, with backoff and jitter.
+
+        Args:
+            lead: The work of a leader, called with its leadership. When it returns while leading,
+                that is resigned and the loop is over; when it raises, too. When it resigns and
+                returns, or raises what ``leadership.check()`` raises, there is another campaign.
+            value: What others read of the leader: ``str`` (as UTF-8) or ``bytes``.
+            once: After one term the loop is over; what leadership was lost for is raised.
+            cooldown: Seconds to the next campaign after leadership was given up: resigned by
+                ``lead``, or no longer renewed.
+            renew_while: Asked before every renewal, every third of the ttl. While it says no,
+                raises or does not return, nothing is renewed, and leadership ends with its lease.
+            max_term: Seconds that one term may last, no less than the ttl: the last renewal is one
+                that does not reach beyond.
+
+        Returns:
+            What ``lead`` returned while leading; None after ``stop()``.
+
+        Raises:
+            SessionExpired, NotLeader: With ``once``: leadership was lost.
+            ClientClosed: The client is closed, or was meanwhile.
+            EtcdError: Etcd refused for good, as the class says.
+            RuntimeError: ``run()`` is running already on this client.
+            BaseException: What ``lead`` raised.
+        """
+        conditions = Conditions(self._link, self._member.terms.ttl, renew_while, max_term)
+        if not callable(lead):
+            raise TypeError(f"lead must be callable, not {type(lead).__name__}")
+        proposed = arguments.octets("value", value)
+        self._ready(None)
+        one = Run(self, once=once, cooldown=cooldown, conditions=conditions)
+        return one.run(lead, proposed)
+
+    def lead(
+        self,
+        value: str | bytes,
+        *,
+        timeout: float | None = None,
+        renew_while: Callable[[], object] | None = None,
+        max_term: float | None = None,
+    ) -> AbstractContextManager[Leadership]:
+        """Leads for the time of a ``with`` block: campaigns first, resigns at its end.
+
+        A loss does not interrupt the block: it has to look (``leadership.held``, ``wait_lost``).
+
+        Args:
+            value: What others read of the leader: ``str`` (as UTF-8) or ``bytes``.
+            timeout: Seconds to campaign for; None waits for ever, 0: elected at once or not at all.
+            renew_while: As for ``run()``.
+            max_term: As for ``run()``.
+
+        Raises:
+            SessionExpired, NotLeader: At the end of the block: leadership was lost before. An
+                exception of the block comes first.
+            ElectionError: At its beginning, as ``campaign()`` does; at its end, as ``resign()``.
+        """
+        conditions = Conditions(self._link, self._member.terms.ttl, renew_while, max_term)
+        proposed = arguments.octets("value", value)
+        patience = arguments.optional_seconds("timeout", timeout)
+        return one_term(self, proposed, patience, conditions)
+
     def resign(self, *, timeout: float | None = None) -> None:
         """Gives leadership up; does nothing if not leading.
 
@@ -142,7 +222,7 @@ class ElectionClient(ClientView[Leadership]):
         inbox = Inbox()
         ticket = Ticket(campaigns=False, tell=inbox.tell)
         try:
-            self._enter(ticket)
+            self._member.enter(ticket)
             if not machinery.driver(inbox).run(wait_turn(self._link, deadline)):
                 raise errors.OperationTimeout("resign: a campaign is still running")
             leadership = self._member.latest
@@ -259,10 +339,6 @@ class ElectionClient(ClientView[Leadership]):
 
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._link.clock())
-
-    def _enter(self, ticket: Ticket) -> None:
-        if not self._member.line.enter(ticket):
-            raise errors.ClientClosed
 
     def _end(self) -> bool | None:
         """Begins closing; whether a leadership ended by this, None if it had begun before."""

@@ -149,6 +149,14 @@ class Engine:
         """Has something found out apart from the calls."""
         self._wire.aside(effect)
 
+    def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        """Has the user asked, on a thread of its own: the answer may never come."""
+
+        def answer() -> None:
+            self.later(partial(done, ask()))
+
+        threading.Thread(target=answer, name="etcd_election-consult", daemon=True).start()
+
     def shut(self, cancel: Cancel) -> None:
         """Ends a long call, a little apart from others."""
         delay = self._link.stagger.delay(self._link.clock())

@@ -13,7 +13,9 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, settings
 
 from etcd_election import _core
+from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
+    Consult,
     Effect,
     Fact,
     Failure,
@@ -261,6 +263,12 @@ class Script(Generic[T]):
         """This is to be found out apart from the calls."""
         assert self._expect(type(effect)) == effect
         self._send(None)
+
+    def consult(self) -> Condition:
+        """The user is to be asked; what is answered is a fact to come."""
+        effect = self._expect(Consult)
+        self._send(None)
+        return effect.condition
 
     def expect(self, kind: type[E]) -> E:
         """What the plan waits for now."""

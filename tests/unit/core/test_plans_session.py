@@ -8,7 +8,8 @@ import pytest
 
 from etcd_election import errors
 from etcd_election._core import timing
-from etcd_election._core.effects import Invoke, LeaseEnded, Receive, Word
+from etcd_election._core.condition import Condition
+from etcd_election._core.effects import Consulted, Invoke, LeaseEnded, Receive, Word
 from etcd_election._core.lease import LeaseClock
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
@@ -227,6 +228,96 @@ def test_lease_that_etcd_lost_ends_with_its_keepalive(
     script.invoke(Method.KEEPALIVE, kept(ID, ttl=0))
     script.returned()
     assert told == [None]
+
+
+# What a renewal may hang on
+
+
+@pytest.fixture
+def condition(ours: LeaseClock) -> Condition:
+    ours.condition = Condition(lambda: True, None)
+    return ours.condition
+
+
+def test_lease_is_renewed_while_the_user_says_yes(
+    link: Link, ours: LeaseClock, condition: Condition, clock: FakeClock
+) -> None:
+    script = Script(session.keep(link, ours), clock)
+    for _ in range(3):
+        script.receive()
+        assert script.consult() is condition
+        script.receive(Consulted(condition, renews=True))
+        script.invoke(Method.KEEPALIVE, kept(ID), took=0.0)
+    assert not condition.withheld
+
+
+def test_lease_is_not_renewed_after_a_no_and_the_user_is_asked_again(
+    link: Link, ours: LeaseClock, condition: Condition, clock: FakeClock
+) -> None:
+    script = Script(session.keep(link, ours), clock)
+    script.receive()
+    script.consult()
+    script.receive(Consulted(condition, renews=False))
+    assert condition.withheld
+    assert script.receive().seconds == pytest.approx(5)
+    script.consult()
+    script.receive(Consulted(condition, renews=True))
+    script.invoke(Method.KEEPALIVE, kept(ID))
+    assert ours.remaining() > 10
+
+
+def test_lease_ends_when_the_user_never_answers(
+    link: Link, ours: LeaseClock, condition: Condition, clock: FakeClock
+) -> None:
+    script = Script(session.keep(link, ours), clock)
+    script.receive()
+    script.consult()
+    while script.effect is not None:
+        script.receive()
+    script.returned()
+    assert not ours.alive
+    assert not script.calls
+    assert condition.withheld
+
+
+def test_question_of_another_term_holds_up_no_renewal(
+    link: Link, ours: LeaseClock, condition: Condition, clock: FakeClock
+) -> None:
+    script = Script(session.keep(link, ours), clock)
+    script.receive()
+    script.consult()
+    # Resigned, and campaigning again on the same lease.
+    ours.condition = None
+    script.receive()
+    script.invoke(Method.KEEPALIVE, kept(ID))
+    assert not condition.withheld
+
+
+def test_answer_of_another_term_counts_for_nothing(
+    link: Link, ours: LeaseClock, condition: Condition, clock: FakeClock
+) -> None:
+    script = Script(session.keep(link, ours), clock)
+    script.receive()
+    script.consult()
+    script.receive(Consulted(Condition(None, None), renews=True))
+    assert not script.calls
+    script.receive(Consulted(condition, renews=True))
+    script.invoke(Method.KEEPALIVE, kept(ID))
+
+
+def test_lease_is_not_renewed_beyond_the_longest_term(
+    link: Link, ours: LeaseClock, clock: FakeClock
+) -> None:
+    condition = ours.condition = Condition(None, START + 20)
+    script = Script(session.keep(link, ours), clock)
+    script.receive()
+    script.invoke(Method.KEEPALIVE, kept(ID), took=0.0)
+    while script.effect is not None:
+        script.receive()
+    script.returned()
+    assert condition.withheld
+    assert len(script.calls) == 1
+    assert clock() <= START + 20
 
 
 def test_revoke_says_whether_etcd_knew_the_lease(

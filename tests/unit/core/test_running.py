@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
     Aside,
+    Consult,
+    Consulted,
     Effect,
     Ended,
     Fact,
@@ -61,6 +64,7 @@ class FakeCarrier:
         self.calls: list[Pending] = []
         self.timers: list[Pending] = []
         self.opened: list[Pending] = []
+        self.questions: list[Pending] = []
         self.asides: list[Aside] = []
         self.watched: list[tuple[str, Span]] = []
         self.sinks: set[Callable[[Fact], None]] = set()
@@ -92,6 +96,9 @@ class FakeCarrier:
 
     def aside(self, effect: Aside) -> None:
         self.asides.append(effect)
+
+    def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        self._note(self.questions, ask, done)
 
     @staticmethod
     def _note(notes: list[Pending], what: object, call: Callable[..., None]) -> Cancel:
@@ -141,6 +148,15 @@ def test_call_brings_its_reply() -> None:
     assert c.got == [reply]
     assert (c.running.over, c.running.result, c.running.error) == (True, "done", None)
     assert c.ended == [c.running]
+
+
+def test_question_is_not_waited_for_and_its_answer_is_a_fact() -> None:
+    condition = Condition(lambda: True, None)
+    c = Carried(Consult(condition), Receive(1.0))
+    assert c.got == [None]
+    assert c.carrier.questions[0].what == condition.ask
+    c.carrier.questions[0].call(False)
+    assert c.got == [None, Consulted(condition, renews=False)]
 
 
 def test_pause_brings_nothing_but_time() -> None:

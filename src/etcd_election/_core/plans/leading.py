@@ -149,6 +149,7 @@ def resign(link: Link, host: Host, state: LeadershipState, *, deadline: float) -
             raise status.error("resign", answer.failure)
         confirmed = True
         state.key_left = False
+        state.lease.condition = None
     finally:
         if not confirmed or state.lease.tainted:
             host.retire(state.lease)

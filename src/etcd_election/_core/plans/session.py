@@ -8,7 +8,7 @@ from ... import errors
 from ...pb import rpc_pb2
 from ...types import LostReason
 from .. import status, timing
-from ..effects import Plan, Receive
+from ..effects import Consult, Consulted, Fact, Plan, Receive
 from ..lease import LeaseClock
 from ..link import Link
 from ..method import Method
@@ -19,6 +19,7 @@ logger = logging.getLogger("etcd_election")
 
 _PAUSE = 0.05
 _REFUSED_PAUSE = 0.5
+_CONSULT_POLL = 0.5
 
 
 def grant(
@@ -70,6 +71,9 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
         if due_in > 0:
             yield Receive(due_in)
             continue
+        if not (yield from _permitted(link, lease)):
+            yield Receive(min(timing.beat(lease.ttl, link.random), lease.remaining()))
+            continue
         try:
             deadline = link.clock() + lease.remaining()
             yield from renew(link, lease, deadline=deadline, enduring=True)
@@ -77,6 +81,26 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
             logger.warning("lease %x could not be renewed: %s", lease.lease_id, error)
             yield Receive(min(_REFUSED_PAUSE, lease.remaining()))
     lease.settle()
+
+
+def _permitted(link: Link, lease: LeaseClock) -> Plan[bool]:
+    """Whether what the leadership is bound to allows a renewal now."""
+    condition = lease.condition
+    if condition is None:
+        return True
+    permitted = not condition.outlasts(link.clock(), lease.ttl)
+    if permitted and condition.asks:
+        yield Consult(condition)
+        fact: Fact | None = None
+        # A question that hangs holds up this leadership, and not the next one on the same lease.
+        while lease.alive and lease.condition is condition:
+            fact = yield Receive(min(_CONSULT_POLL, lease.remaining()))
+            if isinstance(fact, Consulted) and fact.condition is condition:
+                break
+        permitted = isinstance(fact, Consulted) and fact.renews
+    if not permitted and lease.condition is condition:
+        condition.withheld = True
+    return permitted or lease.condition is not condition
 
 
 def bequeath(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[None]:
