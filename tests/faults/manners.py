@@ -56,6 +56,7 @@ def forks(history: History) -> Row:
 
 
 def flat(history: History) -> Row:
+    """What a process usually has towards its end, against the most that it had early on."""
     growth: dict[str, float] = dict.fromkeys(GROWTH, 0.0)
     judged = 0
     found = []
@@ -69,7 +70,8 @@ def flat(history: History) -> Row:
         early = [line for line in usage if start + 3.0 <= line["t"] <= start + 3.0 + third]
         late = [line for line in usage if line["t"] >= end - third]
         for what, permitted in GROWTH.items():
-            grown = statistics.median(line[what] for line in late) - statistics.median(
+            # Of one that was cut off early on, with few connections then, the median says nothing.
+            grown = statistics.median(line[what] for line in late) - max(
                 line[what] for line in early
             )
             growth[what] = max(growth[what], grown)

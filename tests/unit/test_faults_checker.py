@@ -431,6 +431,14 @@ def test_growth(what: str) -> None:
         assert story.red() == (["growth in 1 processes"] if grows else [])
 
 
+def test_a_process_that_was_cut_off_early_on_has_not_grown() -> None:
+    story = Story.good()
+    for second in range(50):
+        cut_off = 4 < second < 18
+        story.worker(float(second), "w0.1", "usage", threads=6 if cut_off else 12, tasks=20, fds=20)
+    assert story.red() == []
+
+
 def test_news_that_overtake_each_other_are_put_in_order() -> None:
     story = Story.good()
     # One member told of revision 12 late, when another had told of 13 long before.
