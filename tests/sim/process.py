@@ -190,6 +190,9 @@ class Process:
         task = self.start(leading.watch_over(self.link, self, state), "watch_over")
         state.when_ended(lambda: self.tell(task, Word.STOP))
 
+    def announce(self, state: LeadershipState, *, began_at: float) -> None:
+        """Nobody listens."""
+
     def retire(self, lease: LeaseClock) -> None:
         self.retiring(lease)
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ from .._core import timing
 from .._core.background import Background
 from .._core.keywatch import Watchers
 from .._core.plans import reading
+from .._io.delivery import Delivery
 from .._io.grpc_aio import Wire, refuse_after_fork
 from .._io.setup import Setup
+from ..events import Event
 from ..types import TLS
 from .engine import Engine, Task
 from .hub import Hub
@@ -46,6 +48,8 @@ class Machinery:
         self.background: Background[Task] = Background(link, self.engine)
         self.process = os.getpid()
         self.ending: asyncio.Task[None] | None = None
+        # Weakly, as what the callback refers to may be the connection.
+        self._delivery = None if setup.delivery is None else weakref.ref(setup.delivery)
         self._sentinel = _until_the_loop_ends(self)
         # Runs to its yield, which makes the loop know of it.
         with contextlib.suppress(StopIteration):
@@ -55,6 +59,20 @@ class Machinery:
         """Waits until nothing is left to be revoked, or the deadline."""
         for task in self.background.retirements():
             await clean_up.settled(task.done, max(0.0, deadline - self.link.clock()))
+
+    def finish_events(self, done: Callable[[], None] = lambda: None) -> Delivery | None:
+        """No further event is told; ``done`` is called, on any thread, when all are."""
+        delivery = self._delivery() if self._delivery is not None else None
+        if delivery is not None:
+            delivery.finish(done)
+        return delivery
+
+    async def told(self, clean_up: CleanUp) -> None:
+        """No further event is told; waits a moment until all are."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        delivery = self.finish_events(lambda: self.engine.later(lambda: future.set_result(None)))
+        if delivery is not None and not await clean_up.settled(future, timing.DELIVERY):
+            delivery.abandon()
 
     def alive(self) -> bool:
         """False when nothing can be done any more: in another process, or after the loop's end."""
@@ -91,6 +109,11 @@ class Etcd:
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
         options: Further gRPC channel options, as (name, value) pairs.
+        on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
+            raises is logged. It may block: when 1000 events wait, further ones are dropped, and
+            ``EventsDropped`` tells how many. What belongs to the event loop it reaches by
+            ``loop.call_soon_threadsafe``. ``close()`` waits half a second at most for what was
+            told before.
 
     Raises:
         TypeError, ValueError: An argument is not as described; nothing was sent.
@@ -105,9 +128,16 @@ class Etcd:
         password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         self._setup = Setup(
-            endpoints, tls=tls, user=user, password=password, timeout=timeout, options=options
+            endpoints,
+            tls=tls,
+            user=user,
+            password=password,
+            timeout=timeout,
+            options=options,
+            on_event=on_event,
         )
         self._link = self._setup.link
         self._machinery: Machinery | None = None
@@ -157,13 +187,17 @@ class Etcd:
         if self._finalizer is not None:
             self._finalizer.detach()
         ending = [client for client in list(self._clients) if client._end() is not None]
-        if machinery is None or not machinery.alive():
+        if machinery is None:
+            return
+        if not machinery.alive():
+            machinery.finish_events()
             return
         for client in ending:
             await client._await_line(clean_up, deadline)
             client._member.drop()
         await machinery.drain(clean_up, deadline)
         await clean_up.settled(machinery.loop.create_task(machinery.end()), timing.CLEANUP)
+        await machinery.told(clean_up)
 
     async def __aenter__(self) -> Etcd:
         try:
@@ -235,3 +269,4 @@ async def _until_the_loop_ends(machinery: Machinery) -> AsyncGenerator[None, Non
         if not machinery.link.closed:
             await machinery.drain(CleanUp(), machinery.link.clock() + timing.CLEANUP)
             await machinery._stop()
+            await machinery.told(CleanUp())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..events import Event
 from .timing import MAX_TTL, MIN_TTL
 
 MAX_LEASE_ID = (1 << 63) - 1
@@ -85,6 +87,17 @@ def credentials(user: object, password: object) -> tuple[str, str] | None:
     if not user:
         raise ValueError("user must not be empty")
     return str(user), str(password)
+
+
+def event_callback(callback: object) -> Callable[[Event], object] | None:
+    """What is called with events, or None; no coroutine function: nobody would await it."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"on_event must be callable or None, not {type(callback).__name__}")
+    if inspect.iscoroutinefunction(callback):
+        raise TypeError("on_event must be a plain function: it is called on a thread")
+    return callback
 
 
 def channel_options(options: object) -> tuple[tuple[str, Any], ...]:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import Generic, Protocol, TypeVar
 
+from ..events import Elected, LeadershipLost
 from ..types import LostReason
 from .effects import Fact, Plan, Word
 from .leadership import LeadershipState
@@ -47,6 +48,26 @@ class Background(Generic[K]):
         runner = self._runner
         task = runner.start(leading.watch_over(self._link, self, state))
         state.when_ended(lambda: runner.tell(task, Word.STOP))
+
+    def announce(self, state: LeadershipState, *, began_at: float) -> None:
+        """Tells of a leadership that is handed out, and later of its end."""
+        link, lease, token = self._link, state.lease, state.token
+        name, number = state.name, lease.lease_id
+        elected_at = link.clock()
+        waited = elected_at - began_at
+        link.tell(Elected(name=name, lease_id=number, token=token, waited=waited))
+
+        def lost() -> None:
+            reason = state.lost
+            # A child process has not lost what its parent goes on leading.
+            if reason is not None and reason is not LostReason.FORKED:
+                led = lease.since(elected_at)
+                event = LeadershipLost(
+                    name=name, lease_id=number, token=token, reason=reason, led=led
+                )
+                link.tell(event)
+
+        state.when_ended(lost)
 
     def retire(self, lease: LeaseClock) -> None:
         """Stops believing in the lease and revokes it until etcd has confirmed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import errors
+from ..events import SessionEnded, SessionGranted
 from ..types import LostReason
 from . import timing
 from .effects import Fact, Word
@@ -33,11 +34,25 @@ class Session:
         self._link = link
         self._host = host
 
-    def adopt(self, lease: LeaseClock) -> None:
+    def adopt(self, lease: LeaseClock, *, resumed: bool = False) -> None:
         """From now on the lease is ours, and renewed."""
         self.lease = lease
         self._link.claim(lease.lease_id)
+        self._tell_of(lease, resumed)
         self._host.keep(lease)
+
+    def _tell_of(self, lease: LeaseClock, resumed: bool) -> None:
+        """Tells that the lease is there, and will tell of its end."""
+        link, name, number = self._link, lease.name, lease.lease_id
+        granted_at = link.clock()
+        link.tell(SessionGranted(name=name, lease_id=number, ttl=lease.ttl, resumed=resumed))
+
+        def ended() -> None:
+            reason = lease.ended or LostReason.SESSION_EXPIRED
+            lasted = lease.since(granted_at)
+            link.tell(SessionEnded(name=name, lease_id=number, reason=reason, lasted=lasted))
+
+        lease.when_ended(ended)
 
     def drop(self) -> None:
         """The lease is not to be used again."""
@@ -59,6 +74,7 @@ class Candidate:
     """What one ``campaign()`` works on.
 
     Attributes:
+        began_at: When its turn came.
         reached: True once etcd has answered anything.
         stood: True once the key of the present candidacy was seen.
         stood_before: True once that of an earlier one was.
@@ -88,6 +104,7 @@ class Candidate:
         self.unavailable_at = now + link.timeout
         self._asked_at = now
         self._queued = 0.0
+        self.began_at = now
         self.reached = False
         self.stood = False
         self.stood_before = False
@@ -109,7 +126,7 @@ class Candidate:
 
     def started(self) -> None:
         """Its turn has come (a campaign may have run before it): the time to connect starts now."""
-        now = self.link.clock()
+        now = self.began_at = self.link.clock()
         self._queued = now - self._asked_at
         self.unavailable_at = now + self.link.timeout
 

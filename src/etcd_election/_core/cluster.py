@@ -40,6 +40,11 @@ class ClusterWatch:
         """The highest revision seen."""
         return self._revision
 
+    @property
+    def cluster_id(self) -> int:
+        """The cluster seen last; 0 before the first answer."""
+        return self._cluster_id
+
     def stale_term(self, raft_term: int) -> bool:
         """True for a term below the highest seen: the answer of a deposed raft leader."""
         return raft_term < self._raft_term

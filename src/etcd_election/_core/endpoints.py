@@ -188,6 +188,11 @@ class EndpointRing:
         with self._lock:
             self._failed_at[endpoint] = at
 
+    def suspected(self, endpoint: int) -> bool:
+        """True from a failure on, until it has worked again."""
+        with self._lock:
+            return self._failed_at[endpoint] is not None
+
     def fresh(self, endpoint: int) -> bool:
         """True where the first attempt is to have time to connect.
 

@@ -19,3 +19,11 @@ class Host(Protocol):
 
     def watch_over(self, state: LeadershipState) -> None:
         """Ends the leadership when its key is gone or written by others."""
+
+    def announce(self, state: LeadershipState, *, began_at: float) -> None:
+        """Tells of a leadership that is handed out, and later of its end.
+
+        Args:
+            state: The leadership.
+            began_at: When its campaign began.
+        """

@@ -33,13 +33,15 @@ class LeaseClock:
 
     Attributes:
         lease_id: Etcd's number of the lease.
+        name: The election that it is for.
         tainted: True once a call of unknown outcome may still write under this lease: it is
             revoked after its present use instead of being used again.
         condition: What the leadership that rests on it is bound to, if anything.
     """
 
-    def __init__(self, lease_id: int, *, clock: timing.Clock) -> None:
+    def __init__(self, lease_id: int, *, clock: timing.Clock, name: bytes = b"") -> None:
         self.lease_id = lease_id
+        self.name = name
         self.tainted = False
         self.condition: Condition | None = None
         self._clock = clock
@@ -88,6 +90,10 @@ class LeaseClock:
         if not self.alive or not self._ttl:
             return 0.0
         return max(0.0, self._deadline - self._clock())
+
+    def since(self, instant: float) -> float:
+        """Seconds from an instant to now, or to the local deadline where that has passed."""
+        return max(0.0, min(self._clock(), self._deadline) - instant)
 
     def next_beat(self, random: timing.Random) -> float:
         """When the next renewal is due."""

@@ -6,11 +6,12 @@ import logging
 import random as random_module
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..events import ClusterChanged, EndpointLeft, Event
 from ..types import LostReason
-from . import timing
+from . import timing, weights
 from .budget import Stagger, WaitBudget
 from .cluster import ClusterWatch, Header
 from .effects import Metadata
@@ -33,6 +34,7 @@ class Link:
 
     Args:
         hosts: The names among the endpoints that are to be looked up.
+        listener: Is told every event, on any thread, and must be quick.
 
     Attributes:
         given: The endpoints that were asked for.
@@ -57,6 +59,7 @@ class Link:
         random: timing.Random = random_module.random,
         credentials: tuple[str, str] | None = None,
         hosts: Iterable[str] = (),
+        listener: Callable[[Event], object] | None = None,
     ) -> None:
         self.given = tuple(endpoints)
         self.names = Names(self.given, hosts)
@@ -74,6 +77,7 @@ class Link:
         self.latency = 0.0
         self.ages = [0] * len(self.given)
         self.closed = False
+        self._listener = listener
         self._lock = threading.Lock()
         self._leases: weakref.WeakSet[LeaseClock] = weakref.WeakSet()
         self._lease_ids: set[int] = set()
@@ -126,32 +130,62 @@ class Link:
         header: Header = response.header
         self.saw(header, floor=floor if method.linearizable else None)
 
-    def unanswered(self, endpoint: int, sent_at: float, *, reached: bool) -> None:
+    def tell(self, event: Event) -> None:
+        """Logs an event, and tells it to the user who asked for events."""
+        logger.log(weights.level(event), "%r", event)
+        if self._listener is not None:
+            self._listener(event)
+
+    def unanswered(self, endpoint: int, sent_at: float, *, reached: bool, said: str) -> None:
         """A call brought no answer; a suspected connection that stands is made anew."""
-        if self.ring.failed(endpoint, sent_at, self.clock()) and reached:
+        with self._lock:
+            # Together: of several calls that fail at the same time, one finds it out.
+            known = self.ring.suspected(endpoint)
+            suspected = self.ring.failed(endpoint, sent_at, self.clock())
+        if suspected and reached:
             self.ages[endpoint] += 1
+        if suspected and not known:
+            self.tell(EndpointLeft(endpoint=self.endpoints[endpoint].shown, said=said))
+
+    def suspect(self, endpoint: int, said: str) -> None:
+        """An endpoint is to be left although it answers."""
+        with self._lock:
+            known = self.ring.suspected(endpoint)
+            self.ring.suspect(endpoint, self.clock())
+        if not known:
+            self.tell(EndpointLeft(endpoint=self.endpoints[endpoint].shown, said=said))
 
     def saw(self, header: Header, *, floor: int | None) -> None:
         """Looks at a header; another cluster ends every lease of this connection."""
         with self._lock:
             # Together: whoever sees the other cluster next finds no lease of the former one alive.
+            former_id = self.cluster.cluster_id
             if not self.cluster.saw(header, floor=floor):
                 return
             leases = list(self._leases)
+            sessions = sum(lease.ttl > 0 and lease.alive for lease in leases)
             for lease in leases:
                 lease.condemn(LostReason.CLUSTER_CHANGED)
         logger.warning(
             "another etcd cluster, or a restored backup, answers at %s: all leaderships end",
             ", ".join(endpoint.shown for endpoint in self.endpoints),
         )
+        self.tell(
+            ClusterChanged(cluster_id=header.cluster_id, former_id=former_id, sessions=sessions)
+        )
         for lease in leases:
             lease.settle()
 
-    def new_lease(self, lease_id: int | None = None) -> LeaseClock:
-        """A clock for a lease of this number, or of a fresh random one (63 bits, never 0)."""
+    def new_lease(self, lease_id: int | None = None, *, name: bytes = b"") -> LeaseClock:
+        """A clock for a lease of this number, or of a fresh random one (63 bits, never 0).
+
+        Args:
+            lease_id: The number.
+            name: The election that it is for, as events tell it.
+        """
         if lease_id is None:
             lease_id = int(self.random() * (1 << 31)) << 32 | int(self.random() * (1 << 32)) or 1
-        lease = LeaseClock(lease_id, clock=self.clock)
+        lease = LeaseClock(lease_id, clock=self.clock, name=name)
         with self._lock:
             self._leases.add(lease)
         return lease

@@ -192,6 +192,7 @@ class Member(Generic[L]):
         if self.closed and state.end(LostReason.CLOSED):
             raise errors.ClientClosed
         state.lease.tainted = not candidate.clean
+        host.announce(state, began_at=candidate.began_at)
         return leadership
 
     def abandon(self, session: Session, ticket: Ticket) -> LeaseClock | None:

@@ -64,6 +64,11 @@ PROBE = 0.5
 PROBE_AGAIN = 1.0
 """An endpoint is probed at most so often."""
 
+MAX_EVENTS = 1000
+"""So many events wait for the user's callback; further ones are dropped."""
+DELIVERY = 0.5
+"""So long the end of a connection waits for the user's callback to hear of all."""
+
 SETTLE = 0.02
 """A Campaign silent for so long is taken for contested, and the queue is read."""
 KEY_WITHIN = 1.0

@@ -34,6 +34,11 @@ class TokenSlot:
         """True if calls can be sent, with the token or without one."""
         return self._filled
 
+    @property
+    def again(self) -> bool:
+        """True once there was a token, or the word that none is needed, before the present one."""
+        return self._generation > 1
+
     def current(self) -> tuple[str | None, int]:
         """The token, None if there is none, and its generation."""
         with self._lock:

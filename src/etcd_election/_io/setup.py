@@ -8,6 +8,7 @@ from .._core.link import Link
 from ..types import TLS
 from .asides import hosts_to_look_up
 from .certificates import Certificates
+from .delivery import Delivery
 
 
 class Setup:
@@ -17,6 +18,7 @@ class Setup:
         link: The state of the connection.
         options: Further options for channels.
         certificates: For the endpoints that speak TLS; None if there are none.
+        delivery: Tells events; None if nobody asked for them.
 
     Raises:
         TypeError, ValueError: An argument is not as described; nothing was sent.
@@ -31,16 +33,20 @@ class Setup:
         password: object,
         timeout: object,
         options: object,
+        on_event: object,
     ) -> None:
         if tls is not None and not isinstance(tls, TLS):
             raise TypeError(f"tls must be a TLS or None, not {type(tls).__name__}")
         parsed = parse(endpoints, tls=tls is not None)
         self.options = arguments.channel_options(options)
+        callback = arguments.event_callback(on_event)
+        self.delivery = None if callback is None else Delivery(callback)
         self.link = Link(
             parsed,
             timeout=arguments.seconds("timeout", timeout, positive=True),
             credentials=arguments.credentials(user, password),
             hosts=hosts_to_look_up(parsed, self.options),
+            listener=None if self.delivery is None else self.delivery.listener(),
         )
         self.certificates: Certificates | None = None
         if any(endpoint.tls for endpoint in parsed):

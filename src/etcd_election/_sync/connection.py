@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
 from .._io.setup import Setup
+from ..events import Event
 from ..types import TLS
 from .driver import Driver, Inbox, run
 from .engine import Engine, Task
@@ -89,6 +90,10 @@ class Etcd:
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
         options: Further gRPC channel options, as (name, value) pairs.
+        on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
+            raises is logged. It may block: when 1000 events wait, further ones are dropped, and
+            ``EventsDropped`` tells how many. ``close()`` waits half a second at most
+            for what was told before.
 
     Raises:
         TypeError, ValueError: An argument is not as described; nothing was sent.
@@ -103,9 +108,16 @@ class Etcd:
         password: str | None = None,
         timeout: float = timing.DEFAULT_TIMEOUT,
         options: Sequence[tuple[str, Any]] = (),
+        on_event: Callable[[Event], object] | None = None,
     ) -> None:
         self._setup = Setup(
-            endpoints, tls=tls, user=user, password=password, timeout=timeout, options=options
+            endpoints,
+            tls=tls,
+            user=user,
+            password=password,
+            timeout=timeout,
+            options=options,
+            on_event=on_event,
         )
         self._link = self._setup.link
         self._lock = threading.Lock()
@@ -160,6 +172,8 @@ class Etcd:
             client._member.drop()
         machinery.drain(deadline)
         machinery.stop()
+        if self._setup.delivery is not None:
+            self._setup.delivery.close()
 
     def __enter__(self) -> Etcd:
         try:

@@ -135,6 +135,7 @@ class FakeHost:
         self.kept: list[LeaseClock] = []
         self.retired: list[LeaseClock] = []
         self.watched_over: list[LeadershipState] = []
+        self.announced: list[tuple[LeadershipState, float]] = []
 
     def keep(self, lease: LeaseClock) -> None:
         self.kept.append(lease)
@@ -145,6 +146,9 @@ class FakeHost:
 
     def watch_over(self, state: LeadershipState) -> None:
         self.watched_over.append(state)
+
+    def announce(self, state: LeadershipState, *, began_at: float) -> None:
+        self.announced.append((state, began_at))
 
 
 def make_link(

@@ -189,3 +189,14 @@ def test_half_a_user_is_refused_and_the_password_not_shown(
     with pytest.raises(error, match=argument) as caught:
         arguments.credentials(user, password)
     assert "secret" not in str(caught.value)
+
+
+def test_callback_for_events_is_a_plain_function_or_none() -> None:
+    async def coroutine(_: object) -> None: ...
+
+    assert arguments.event_callback(None) is None
+    assert arguments.event_callback(print) is print
+    with pytest.raises(TypeError, match="on_event must be callable or None, not int"):
+        arguments.event_callback(1)
+    with pytest.raises(TypeError, match="on_event must be a plain function"):
+        arguments.event_callback(coroutine)

@@ -84,18 +84,18 @@ def test_cluster_that_grows_distant_is_learnt_in_time(clock: FakeClock) -> None:
 
 def test_answer_clears_its_endpoint(clock: FakeClock) -> None:
     link = make_link(clock, endpoints=2)
-    link.unanswered(0, START, reached=False)
+    link.unanswered(0, START, reached=False, said="")
     assert link.ring.pick() == 1
-    link.unanswered(1, START, reached=False)
+    link.unanswered(1, START, reached=False, said="")
     link.answered(0, Method.RANGE, ranged(), START, 0)
     assert link.ring.pick() == 0
 
 
 def test_silent_connection_is_made_anew_and_a_refused_one_cannot_be(clock: FakeClock) -> None:
     link = make_link(clock, endpoints=2)
-    link.unanswered(0, START, reached=False)
+    link.unanswered(0, START, reached=False, said="")
     assert link.ages == [0, 0]
-    link.unanswered(0, START, reached=True)
+    link.unanswered(0, START, reached=True, said="")
     assert link.ages == [1, 0]
 
 
@@ -103,7 +103,7 @@ def test_starved_call_costs_no_connection(clock: FakeClock) -> None:
     link = make_link(clock)
     clock.advance(1)
     link.answered(0, Method.RANGE, ranged(), START, 0)
-    link.unanswered(0, START, reached=True)
+    link.unanswered(0, START, reached=True, said="")
     assert link.ages == [0]
 
 

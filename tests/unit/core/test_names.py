@@ -124,7 +124,7 @@ def test_all_addresses_are_there_and_no_others_and_numbers_are_never_taken_back(
 
 def test_link_knows_what_belongs_to_new_numbers() -> None:
     link = make_link(FakeClock(), endpoints=2, hosts=["etcd0"])
-    link.unanswered(0, 0.0, reached=True)
+    link.unanswered(0, 0.0, reached=True, said="")
     link.found("etcd0", ["10.0.0.1", "10.0.0.2"])
     assert [endpoint.target for endpoint in link.endpoints] == [
         "10.0.0.1:2379",

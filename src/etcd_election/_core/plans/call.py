@@ -18,6 +18,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from ... import errors
+from ...events import AuthenticatedAgain
 from ...pb import rpc_pb2
 from .. import status, timing
 from ..effects import Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
@@ -101,7 +102,7 @@ class _Attempts:
         """Notes a failure; returns the pause before the next attempt."""
         now = self._link.clock()
         reached = status.meaning(failure) is Meaning.SILENT
-        self._link.unanswered(endpoint, sent_at, reached=reached)
+        self._link.unanswered(endpoint, sent_at, reached=reached, said=_said(failure))
         self._sent = self._sent or status.meaning(failure) not in status.NEVER_LEFT
         yield from self.heard(endpoint, failure)
         self._tried_since_pause.add(endpoint)
@@ -133,7 +134,7 @@ class _Attempts:
             text = "not tried"
             if i in self._said:
                 failure, fault = self._said[i]
-                text = failure.details or failure.code
+                text = _said(failure)
                 if fault is not None:
                     text = f"{fault.value}: {text}"
             said.append(f"{endpoint.shown}: {text}")
@@ -150,6 +151,10 @@ class _Attempts:
         )
         error.__cause__ = last.cause if last else None
         return error
+
+
+def _said(failure: Failure) -> str:
+    return failure.details or failure.code
 
 
 def ask(
@@ -315,13 +320,18 @@ def authenticate(
             if not isinstance(reply, Failure):
                 link.tokens.renewed(reply.token)
                 fetched = True
+                if link.tokens.again:
+                    link.tell(
+                        AuthenticatedAgain(user=user, endpoint=link.endpoints[endpoint].shown)
+                    )
             elif status.meaning(reply) is Meaning.AUTH_OFF:
                 link.tokens.renewed(None)
                 fetched = True
             elif status.meaning(reply) not in status.RETRIED:
                 raise status.error("authenticate", reply)
             else:
-                link.unanswered(endpoint, now, reached=status.meaning(reply) is Meaning.SILENT)
+                silent = status.meaning(reply) is Meaning.SILENT
+                link.unanswered(endpoint, now, reached=silent, said=_said(reply))
                 yield from heard(endpoint, reply)
         finally:
             if not fetched:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ... import errors
+from ...events import CampaignStarted
 from ...types import LostReason
 from ..candidate import Candidate
 from ..effects import Plan, Receive, Shut, Watch, Word
@@ -60,6 +61,7 @@ def campaign(
             )
             if state.held:
                 return state
+        candidate.link.tell(CampaignStarted(name=candidate.name, via=candidate.via))
         while True:
             candidate.check_time()
             if not candidate.patient:
@@ -103,7 +105,7 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
     """
     link, own = candidate.link, candidate.session
     if own.resume is not None:
-        lease = link.new_lease(own.resume)
+        lease = link.new_lease(own.resume, name=candidate.name)
         renewed = yield from session.renew(link, lease, deadline=candidate.deadline())
         candidate.reached = True
         own.resume = None
@@ -113,7 +115,7 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
                 lease_id=lease.lease_id,
                 reason=LostReason.SESSION_EXPIRED,
             )
-        own.adopt(lease)
+        own.adopt(lease, resumed=True)
         return lease, True
     resigning = last is not None and last.lease is own.lease and last.key_left
     if own.lease is not None and own.lease.alive and not (own.lease.tainted or resigning):
@@ -123,7 +125,7 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
             return own.lease, False
     while True:
         own.drop()
-        lease = own.lease = link.new_lease()
+        lease = own.lease = link.new_lease(name=candidate.name)
         try:
             yield from session.grant(
                 link, lease, own.ttl, deadline=candidate.deadline(), enduring=candidate.endures

@@ -10,6 +10,7 @@ import logging
 from typing import NoReturn
 
 from ... import errors
+from ...events import WaitRescued
 from ...pb import rpc_pb2, v3election_pb2
 from ...types import LostReason
 from .. import status, timing
@@ -80,7 +81,7 @@ def compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leader
             else:
                 if step.action is Action.REJOIN and candidacy.refusal is not None:
                     raise candidacy.refusal
-                _explain(candidate, step.action, endpoint)
+                _explain(candidate, step.action, endpoint, lease)
                 raise CandidacyOver(step.action)
     finally:
         unheard()
@@ -105,9 +106,10 @@ def _keep_token(link: Link, waiting: Open, lease: LeaseClock) -> Plan[None]:
     )
 
 
-def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
+def _explain(candidate: Candidate, action: Action, endpoint: int, lease: LeaseClock) -> None:
     """Says what the next candidacy is for, and lets it go about things differently."""
-    target = candidate.link.endpoints[endpoint].shown
+    link = candidate.link
+    target = link.endpoints[endpoint].shown
     if action is Action.HANGS:
         candidate.via = "kv"
         logger.warning(
@@ -116,9 +118,10 @@ def _explain(candidate: Candidate, action: Action, endpoint: int) -> None:
             target,
             candidate.name,
         )
+        link.tell(WaitRescued(name=candidate.name, lease_id=lease.lease_id, endpoint=target))
     elif action is Action.STUCK:
-        candidate.link.ring.suspect(endpoint, candidate.link.clock())
-        if len(candidate.link.endpoints) == 1:
+        link.suspect(endpoint, f"no key within {timing.KEY_WITHIN} s of a Campaign")
+        if len(link.endpoints) == 1:
             # A server that limits the streams of a connection may have none left for this call.
             candidate.via = "kv"
         logger.info("no key within %s s of a Campaign on %s", timing.KEY_WITHIN, target)

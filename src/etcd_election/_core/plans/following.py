@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 from ... import errors
+from ...events import ObserverMoved
 from ...pb import rpc_pb2, v3election_pb2
 from .. import timing
 from ..effects import (
@@ -45,6 +46,7 @@ class Following:
         self.cursor = cursor
         self._observes = observes
         self._member: int | None = None
+        self._source: int | None = None
         self._reopen_at = float("-inf")
         self._failures = 0
         self._read_at = float("-inf")
@@ -87,6 +89,8 @@ class Following:
             logger.debug("election %r could not be read: %s", self.name, error)
             self._read_at = link.clock() + _REOPEN[0]
             return
+        if self._member is None:
+            self._comes_from(answer.endpoint)
         response: rpc_pb2.RangeResponse = answer.message
         # As it is now: the read itself may have shown another cluster.
         generation = link.cluster.generation
@@ -119,9 +123,22 @@ class Following:
             self._reopen_at = self.link.clock() + _REOPEN[-1]
             return
         self._member = member
+        self._comes_from(endpoint)
         metadata, _ = self.link.metadata()
         request = v3election_pb2.LeaderRequest(name=self.name)
         yield Open(endpoint, Method.OBSERVE, request, metadata)
+
+    def _comes_from(self, endpoint: int) -> None:
+        """Tells where the news comes from, if that is another endpoint than before."""
+        former, self._source = self._source, endpoint
+        if former is None or former == endpoint:
+            return
+        known = self.link.endpoints
+        self.link.tell(
+            ObserverMoved(
+                name=self.name, endpoint=known[endpoint].shown, former=known[former].shown
+            )
+        )
 
     def _give(self) -> None:
         if self._member is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ... import errors
+from ...events import SessionRenewedLate
 from ...pb import rpc_pb2
 from ...types import LostReason
 from .. import status, timing
@@ -60,7 +61,7 @@ def renew(link: Link, lease: LeaseClock, *, deadline: float, enduring: bool = Fa
         )
         if not link.cluster.stale_term(answer.message.header.raft_term):
             return lease.renewed(sent_at=answer.sent_at, ttl=answer.message.TTL)
-        link.ring.suspect(answer.endpoint, link.clock())
+        link.suspect(answer.endpoint, "it answers for a raft leader that was deposed")
         yield from pause(_PAUSE)
 
 
@@ -77,10 +78,25 @@ def keep(link: Link, lease: LeaseClock) -> Plan[None]:
         try:
             deadline = link.clock() + lease.remaining()
             yield from renew(link, lease, deadline=deadline, enduring=True)
+            _note_late(link, lease, deadline)
         except errors.EtcdError as error:
             logger.warning("lease %x could not be renewed: %s", lease.lease_id, error)
             yield Receive(min(_REFUSED_PAUSE, lease.remaining()))
     lease.settle()
+
+
+def _note_late(link: Link, lease: LeaseClock, deadline: float) -> None:
+    """Tells of a renewal that came when little was left to the deadline before it."""
+    remaining = deadline - link.clock()
+    if lease.alive and remaining < timing.enough(lease.ttl):
+        link.tell(
+            SessionRenewedLate(
+                name=lease.name,
+                lease_id=lease.lease_id,
+                ttl=lease.ttl,
+                remaining=max(0.0, remaining),
+            )
+        )
 
 
 def _permitted(link: Link, lease: LeaseClock) -> Plan[bool]:
