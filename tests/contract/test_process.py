@@ -48,6 +48,17 @@ EXITS = {
         clients = [ElectionClient(etcd, f"{name}-{i}", ttl=3) for i in range(3)]
         leaderships = [client.campaign("v") for client in clients]
     """,
+    "a callback for events blocks": """
+        import threading
+        told = threading.Event()
+        def block(event):
+            told.set()
+            threading.Event().wait()
+        etcd = Etcd(endpoint, on_event=block)
+        client = ElectionClient(etcd, name, ttl=3)
+        leadership = client.campaign("v")
+        assert told.wait(10)
+    """,
     "only opened": """
         client = ElectionClient(endpoint, name)
         client.open()
@@ -156,9 +167,12 @@ def test_a_process_that_stood_still_for_longer_than_the_ttl_leads_no_more_when_i
 FORKED = """
     import contextlib, os
     from etcd_election import ClientClosed
-    connection = Etcd(endpoint)
+    events = []
+    connection = Etcd(endpoint, on_event=lambda event: events.append(type(event).__name__))
     client = ElectionClient(connection, name, ttl=5)
     leadership = client.campaign("v")
+    while len(events) < 3:
+        pass
     pid = os.fork()
     if pid == 0:
         told = [leadership.held, bool(leadership), leadership.lost]
@@ -172,11 +186,12 @@ FORKED = """
         leadership.resign()
         client.close()
         connection.close()
-        print(*told, leadership.held, flush=True)
+        print(*told, leadership.held, len(events), flush=True)
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     print(leadership.held, leadership.lost, client.leader().text)
     connection.close()
+    print(*events)
 """
 
 
@@ -189,8 +204,9 @@ def test_a_forked_child_never_holds_and_touches_nothing(
         monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "false")
     done = run(command(front, FORKED, server.endpoint, election_name))
     assert done.stdout.splitlines() == [
-        "False False LostReason.FORKED closed closed closed closed False",
+        "False False LostReason.FORKED closed closed closed closed False 3",
         "True None v",
+        "CampaignStarted SessionGranted Elected LeadershipLost SessionEnded",
     ], done.stderr
     assert done.returncode == 0
 
