@@ -12,12 +12,15 @@ from etcd_election import NotLeader as BlockingNotLeader
 from etcd_election.aio import (
     TLS,
     CampaignTimeout,
+    Elected,
     ElectionClient,
     ElectionError,
     Etcd,
     EtcdError,
+    Event,
     Leader,
     Leadership,
+    LeadershipLost,
     LostReason,
     NotLeader,
     Observer,
@@ -32,12 +35,27 @@ async def work(leadership: Leadership) -> int:
     return leadership.token
 
 
+def hear(event: Event) -> None:
+    match event:
+        case Elected(name=name, token=token, waited=waited):
+            assert_type(name, bytes)
+            assert_type(token, int)
+            assert_type(waited, float)
+        case LeadershipLost(reason=LostReason.RESIGNED | LostReason.CLOSED):
+            pass
+        case LeadershipLost(reason=reason, led=led):
+            assert_type(reason, LostReason)
+            assert_type(led, float)
+        case _:
+            pass
+
+
 async def connections() -> None:
     etcd = Etcd(["10.0.0.1:2379", "10.0.0.2:2379"], timeout=2.0, options=[("grpc.x", 1)])
     tls = TLS(ca="ca.pem", cert=b"PEM", key=Path("client.key"), server_name="etcd")
     assert_type(tls.server_name, str | None)
     Etcd("https://10.0.0.1:2379", tls=tls, user="u", password="p")
-    Etcd(tls=TLS())
+    Etcd(tls=TLS(), on_event=hear)
     async with etcd as opened:
         assert_type(opened, Etcd)
     async with ElectionClient("127.0.0.1:2379", b"name", ttl=10, lease=None) as client:

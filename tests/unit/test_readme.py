@@ -7,6 +7,7 @@ import asyncio
 import builtins
 import importlib
 import inspect
+import logging
 import re
 import signal
 import sys
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 
 import etcd_election
-from etcd_election import ElectionClient, Leadership, LostReason, errors
-from etcd_election._core import timing
+from etcd_election import ElectionClient, Leadership, LostReason, errors, events
+from etcd_election._core import timing, weights
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +132,7 @@ def test_the_tree_of_errors_is_the_real_one() -> None:
         f"ttl + {timing.CLEANUP:g} s |",
         f"at once; {timing.CLEANUP:g} s if etcd does not answer",
         f"at most {timing.MAX_WAITS} such calls",
+        f"When {timing.MAX_EVENTS} events wait for it",
     ],
 )
 def test_numbers_are_those_of_the_code(promise: str) -> None:
@@ -142,6 +144,27 @@ def test_the_margin_is_the_one_described() -> None:
     assert [timing.margin(ttl) for ttl in (2, 60)] == [0.2, 6.0]
     assert "stays silent for a quarter of a second" in " ".join(README.split())
     assert timing.TURN_WITHIN == 0.25
+    assert "waits for it for half a second at most" in " ".join(README.split())
+    assert timing.DELIVERY == 0.5
+
+
+def test_every_event_is_told_of_with_its_level() -> None:
+    _, section = README.split("\n## Events\n")
+    section, *_ = section.split("\n## ")
+    rows = dict(re.findall(r"^\| (`.*`) \|.*\| ([^|]+) \|$", section, re.MULTILINE))
+    named = {name: level for names, level in rows.items() for name in re.findall(r"\w+", names)}
+    assert set(named) == set(events.__all__) - {"Event"}
+    facts = {"bytes": b"x", "int": 7, "float": 0.5, "bool": True, "str": "said"}
+    for kind in (getattr(events, name) for name in named):
+        if kind is events.EventsDropped:
+            continue
+        told = set()
+        for reason in LostReason:
+            known = {**facts, "LostReason": reason}
+            fields = kind.__dataclass_fields__.values()
+            event = kind(**{field.name: known[field.type] for field in fields})
+            told.add(logging.getLevelName(weights.level(event)))
+        assert told == set(re.findall(r"[A-Z]{2,}", named[kind.__name__])), kind
 
 
 def test_commands_are_targets_of_the_makefile() -> None:
