@@ -15,12 +15,12 @@ from .leadership import OURS
 def level(event: Event) -> int:
     """A level of ``logging``.
 
-    A rescued wait and a change of cluster are DEBUG: a warning that says what to do goes with them.
+    A lost leadership is no warning: the leader is told in any case, and a program that has set up
+    no logging would find it on its terminal. A rescued wait and a change of cluster are DEBUG: a
+    warning that says what to do goes with them.
     """
     if isinstance(event, SessionRenewedLate):
         return logging.WARNING
-    if isinstance(event, LeadershipLost) and event.reason not in OURS:
-        return logging.WARNING
-    if isinstance(event, SessionEnded) and event.reason not in OURS:
+    if isinstance(event, (LeadershipLost, SessionEnded)) and event.reason not in OURS:
         return logging.INFO
     return logging.INFO if isinstance(event, EndpointLeft) else logging.DEBUG

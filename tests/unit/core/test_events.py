@@ -117,7 +117,7 @@ LOST = [reason for reason in LostReason if reason not in (LostReason.RESIGNED, L
         (EndpointLeft(endpoint="etcd0:2379", said="no"), logging.INFO),
         (AuthenticatedAgain(user="root", endpoint="etcd0:2379"), logging.DEBUG),
         *(
-            (LeadershipLost(name=NAME, lease_id=ID, token=1, reason=r, led=1.0), logging.WARNING)
+            (LeadershipLost(name=NAME, lease_id=ID, token=1, reason=r, led=1.0), logging.INFO)
             for r in LOST
         ),
         *((SessionEnded(name=NAME, lease_id=ID, reason=r, lasted=1.0), logging.INFO) for r in LOST),
