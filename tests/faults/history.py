@@ -52,6 +52,21 @@ class Belief:
         return Spans([(self.start, self.end)])
 
 
+@dataclass(frozen=True)
+class Removal:
+    """The administrator told etcd to remove a key.
+
+    Attributes:
+        token: The key's create revision.
+        sent_at: When that was sent; from then on it may be carried out.
+        done_by: When it surely had been carried out; infinite if nobody answered.
+    """
+
+    token: int
+    sent_at: float
+    done_by: float = float("inf")
+
+
 @dataclass
 class Process:
     """One candidate process."""
@@ -86,8 +101,8 @@ class History:
         links: Per (number, member), when the link passed.
         disturbed: Per number, when any link was anything but plain.
         terms: When a new raft term was first seen, but for the first.
-        removals: (instant, token) of keys that the administrator removed.
-        resumed: When a paused member was woken.
+        removals: Of keys, by the administrator.
+        woken: When members were woken that had led in raft when they were stopped.
         faults: What the nemesis did.
         left: What was left at the end.
     """
@@ -103,8 +118,8 @@ class History:
     links: dict[tuple[int, int], Spans]
     disturbed: dict[int, Spans]
     terms: list[float]
-    removals: list[tuple[float, int]]
-    resumed: list[float]
+    removals: list[Removal]
+    woken: list[float]
     faults: list[Line]
     left: list[str]
 
@@ -125,10 +140,6 @@ class History:
         """When this process ran and could reach a quorum."""
         process = self.processes.get(name)
         return process.running & self.reaches(process.number) if process else Spans()
-
-    def removed_at(self, token: int) -> float | None:
-        """When the administrator removed this key."""
-        return next((at for at, removed in self.removals if removed == token), None)
 
 
 def gather(
@@ -168,10 +179,12 @@ def gather(
         links=links,
         disturbed=disturbed,
         terms=_terms(truth),
-        removals=[(line["t"], line["token"]) for line in nemesis if line["what"] == "removed"],
-        resumed=[
-            line["t"] for line in nemesis if line["what"] == "member" and line["state"] == "resumed"
+        removals=[
+            Removal(line["token"], line["t"], line["answered"] or float("inf"))
+            for line in nemesis
+            if line["what"] == "removed"
         ],
+        woken=_woken(nemesis),
         faults=[line for line in nemesis if line["what"] == "fault"],
         left=[text for line in nemesis if line["what"] == "left" for text in line["things"]],
     )
@@ -199,6 +212,20 @@ def _processes(nemesis: list[Line], end: float) -> dict[str, Process]:
         open_ = [(since[name], end)] if name in since else []
         process.running = Spans([*spans[name], *open_])
     return processes
+
+
+def _woken(nemesis: list[Line]) -> list[float]:
+    led: set[int] = set()
+    woken: list[float] = []
+    for line in nemesis:
+        if line["what"] != "member":
+            continue
+        if line["state"] == "paused" and line["leader"]:
+            led.add(line["member"])
+        elif line["state"] == "resumed" and line["member"] in led:
+            led.remove(line["member"])
+            woken.append(float(line["t"]))
+    return woken
 
 
 def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[Belief]:
@@ -230,8 +257,8 @@ def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[B
     campaigns = [
         (float(line["t"]), line["what"] == "campaign")
         for line in lines
+        # An error ends none: the next one begins at once, and is in vain for as long.
         if line["what"] in ("campaign", "term", "end")
-        or (line["what"] == "error" and line["during"] == "campaign")
     ]
     process.campaigning = _between(campaigns, end) & process.running
     return [Belief(process.name, token, *span) for token, span in believed.items()]
@@ -242,9 +269,11 @@ def _between(switches: list[tuple[float, bool]], end: float) -> Spans:
     spans = []
     since: float | None = None
     for at, on in [*switches, (end, False)]:
-        if not on and since is not None:
+        if on:
+            since = at if since is None else since
+        elif since is not None:
             spans.append((since, at))
-        since = at if on else None
+            since = None
     return Spans(spans)
 
 

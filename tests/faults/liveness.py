@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from .causes import was_dropped, was_removed
 from .history import History
 from .rows import ROOM, Row, at
 from .spans import Spans, union
@@ -21,11 +22,11 @@ EARLY = 0.9
 SEEN = 0.2
 """The observer asks members so often that a return of quorum is seen so soon."""
 ONCE = 1.0
-"""So many seconds may be lost in a run so short that its share is less: one event would be all."""
+"""So many seconds may be lost in a run so short that its share is less: one event would be all.
+
+Half of what one event may take at a stretch."""
 OBSERVED = 5.0
 """How late an observer may be, in seconds."""
-STUCK = 5.0
-"""A campaign that could go on and has no key in the queue for so many seconds is stuck."""
 
 
 def without_leader(history: History) -> Spans:
@@ -71,7 +72,13 @@ def availability(history: History) -> list[Row]:
             lost.longest <= STRETCH,
             details[:1],
         ),
-        Row("  nobody stood in the queue", f"{empty.total:.2f} s", "not judged", True),
+        Row(
+            "  nobody in the queue at a stretch",
+            f"{empty.longest:.2f} s",
+            f"{STRETCH:g} s",
+            empty.longest <= STRETCH,
+            tuple(f"{at(history, start)} for {end - start:.2f} s" for start, end in empty),
+        ),
     ]
 
 
@@ -89,8 +96,9 @@ def fail_over(history: History) -> Row:
             continue
         following = next((b for b in history.beliefs if b.start > killed_at), None)
         life = history.life(own[-1].token)
-        if following is None or life is None:
+        if life is None:
             continue
+        led_from = following.start if following else history.window[1]
         before = Spans([(killed_at - history.ttl, killed_at)])
         calm = not (before & history.disturbed[process.number]) and not (before - history.quorum)
         renewed = process.renewals[-1] if calm and process.renewals else killed_at
@@ -100,10 +108,10 @@ def fail_over(history: History) -> Row:
         changes = [start for start, _ in history.quorum]
         changes += [term + PROMOTION for term in history.terms]
         # What happens with a leader's return may be seen a moment after it.
-        seen_by = following.start + SEEN
+        seen_by = led_from + SEEN
         base = max([renewed, *(t for t in changes if killed_at - 1 < t < seen_by)])
-        waited = Spans([(life.gone_at, following.start)])
-        seconds = following.start - base - (waited - ready).total
+        waited = Spans([(life.gone_at, led_from)])
+        seconds = led_from - base - (waited - ready).total
         took.append(seconds)
         if seconds > limit:
             late.append(f"{at(history, killed_at)} {process.name}: {seconds:.2f} s")
@@ -125,6 +133,11 @@ def unbelieved(history: History) -> Row:
 
 
 def stuck(history: History) -> Row:
+    """Who campaigns and can, without a key in the queue, for longer than a lease takes to go.
+
+    A candidate puts no second key before the lease of the first is revoked or must have run out.
+    """
+    limit = history.ttl + FAIL_OVER
     found = []
     for process in history.processes.values():
         standing = Spans(
@@ -132,9 +145,9 @@ def stuck(history: History) -> Row:
         )
         waits = process.campaigning & history.able(process.name) & Spans([history.window])
         for start, end in waits - standing:
-            if end - start > STUCK:
+            if end - start > limit:
                 found.append(f"{at(history, start)} {process.name} for {end - start:.2f} s")
-    return Row("stuck candidates", str(len(found)), "0", not found, tuple(found))
+    return Row("stuck candidates", str(len(found)), f"0 by {limit:g} s", not found, tuple(found))
 
 
 def needless(history: History) -> Row:
@@ -142,17 +155,19 @@ def needless(history: History) -> Row:
     found = []
     for process in history.processes.values():
         able = history.able(process.name)
-        removed = [
-            when for when, token in history.removals if _owner(history, token) == process.name
-        ]
+        own = [life for life in history.lives if life.owner == process.name]
         for ended_at in process.expired:
             last = Spans([(ended_at - history.ttl / 2, ended_at - ROOM)])
-            by_others = any(ended_at - history.ttl < when < ended_at for when in removed)
+            by_others = any(
+                ended_at - history.ttl < life.gone_at < ended_at + ROOM
+                and (was_removed(history, life) or was_dropped(history, life))
+                for life in own
+            )
             if not last - able and not by_others:
                 found.append(f"{at(history, ended_at)} {process.name}")
     expired = sum(len(process.expired) for process in history.processes.values())
     measured = f"{len(found)} of {expired}"
-    return Row("leases lost with a way open", measured, "not judged", True, tuple(found))
+    return Row("leases lost with a way open", measured, "0", not found, tuple(found))
 
 
 def observers(history: History) -> Row:
@@ -171,8 +186,3 @@ def observers(history: History) -> Row:
     return Row(
         "observers too late", str(len(found)), f"0 by {OBSERVED:g} s", not found, tuple(found)
     )
-
-
-def _owner(history: History, token: int) -> str:
-    life = history.life(token)
-    return life.owner if life else ""

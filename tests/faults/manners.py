@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 
 from .history import History
-from .rows import Row, at
+from .rows import ROOM, Row, at
 
 PERMITTED = {
     "campaign": {"SessionExpired", "Unavailable"},
@@ -16,12 +16,20 @@ PERMITTED = {
 }
 FLAT_AFTER = 20.0
 """Processes that lived for fewer seconds say nothing about growth."""
-GROWTH = {"threads": 2, "tasks": 8, "fds": 16}
+GROWTH = {"threads": 1, "tasks": 4, "fds": 8}
 """Grpc's pools and connections breathe, and the library starts a thread when it is first needed."""
 
 
 def left(history: History) -> Row:
-    left = history.left
+    """What is in etcd when all is over; of those who ended in good order, when they had ended."""
+    left = list(history.left)
+    for life in history.lives:
+        process = history.processes.get(life.owner)
+        if process is None or process.killed_at is not None or process.status is None:
+            continue
+        ended_at = max((end for _, end in process.running), default=0.0)
+        if life.gone_at > ended_at + ROOM:
+            left.append(f"{at(history, ended_at)} {life.key} outlives {process.name}")
     return Row("leases and keys left", str(len(left)), "0", not left, tuple(left))
 
 

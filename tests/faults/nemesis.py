@@ -167,7 +167,8 @@ class Nemesis:
             revoke = rpc_pb2.LeaseRevokeRequest(ID=kv.lease)
             done = self._tell(lambda raw: raw.lease.LeaseRevoke(revoke, timeout=CALL_TIMEOUT))
         # Also without an answer: it may have been carried out.
-        self._log.write("removed", t=sent_at, token=kv.create_revision)
+        answered = time.monotonic() if done else None
+        self._log.write("removed", t=sent_at, token=kv.create_revision, answered=answered)
         return done
 
     def _compact(self) -> bool:
@@ -186,22 +187,25 @@ class Nemesis:
     # -- members
 
     def _hit_members(self, fault: Fault) -> bool:
+        if self._down:
+            return False
         size = len(self._cluster.members)
         kind = fault.kind
+        leader = self._cluster.raft_leader()
         if kind in (Kind.QUORUM_PAUSED, Kind.QUORUM_KILLED):
             first = fault.place
             chosen = [(first + i) % size for i in range(size // 2 + 1)]
         elif kind in (Kind.PAUSE_RAFT_LEADER, Kind.KILL_RAFT_LEADER):
-            leader = self._cluster.raft_leader() if not self._down else None
             chosen = [] if leader is None else [leader]
         else:
             chosen = [fault.place]
-        if self._down or not chosen:
+        if not chosen:
             return False
         pauses = kind in (Kind.PAUSE_MEMBER, Kind.PAUSE_RAFT_LEADER, Kind.QUORUM_PAUSED)
         self._down.update(chosen)
         for i in chosen:
-            self._log.write("member", member=i, state="paused" if pauses else "killed")
+            state = "paused" if pauses else "killed"
+            self._log.write("member", member=i, state=state, leader=i == leader)
             member = self._cluster.members[i]
             if pauses:
                 member.pause()

@@ -1,7 +1,7 @@
 """Never two, and never without the key. Pure.
 
-Two causes of overlaps no client can prevent; they have rows of their own, bounded by the ttl: an
-administrator who removes the key while its holder is cut off, and etcd issue 15247.
+What excuses an overlap, or belief in a key that is gone, and for how long: `causes`. It has rows of
+its own. A term shorter than the sampler's period, 3 ms, is not seen.
 """
 
 from __future__ import annotations
@@ -9,14 +9,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from .history import Belief, History, Life
+from .causes import CONNECTED, CUT, CUT_OFF, DROPPED, TOLD, allowance, cause, surely, told_within
+from .history import Belief, History
 from .rows import ROOM, Row, at
 from .spans import Spans
-
-TOLD = 0.1
-"""Seconds after which the holder of a removed key has stopped believing, when it is connected."""
-WAKES = 10.0
-"""Etcd issue 15247: a raft leader that wakes drops leases within so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,56 +23,6 @@ class Overlap:
     newer: Belief
     seconds: float
     cause: str
-
-
-def cause(history: History, belief: Belief) -> str:
-    """Why the key vanished under its holder: "" if nothing excuses it.
-
-    A key that was gone before its holder began to believe excuses nothing.
-    """
-    life = history.life(belief.token)
-    if life is None or life.gone_at == float("inf") or life.gone_at < belief.start:
-        return ""
-    removed_at = history.removed_at(life.token)
-    if removed_at is not None and removed_at <= life.gone_at:
-        return _link_at(history, life)
-    woken = [at for at in history.resumed if at <= life.gone_at <= at + WAKES]
-    if woken and drops_leases(history.version):
-        return "etcd issue 15247"
-    return ""
-
-
-def _link_at(history: History, life: Life) -> str:
-    """How well the holder of a key could be told that it was removed."""
-    process = history.processes[life.owner]
-    beat = history.ttl / 3
-    near = Spans([(life.gone_at - beat - 1.0, life.gone_at + beat + 1.0)])
-    if (near & process.running) - history.reaches(process.number):
-        return "removed while cut off"
-    serving = [spans for spans in history.serves.values() if near - spans]
-    if serving or near & history.disturbed[process.number]:
-        return "removed while a link was cut"
-    return "removed while connected"
-
-
-def drops_leases(version: tuple[int, ...]) -> bool:
-    """Whether this etcd has issue 15247."""
-    return version < (3, 4, 31) or (3, 5) <= version < (3, 5, 13)
-
-
-def allowance(history: History, why: str) -> float:
-    """For how long a holder may believe in a key that is gone, in seconds it ran."""
-    if why == "removed while connected":
-        return TOLD
-    if why == "removed while a link was cut":
-        return history.ttl / 3 + 1.0
-    return history.ttl if why else 0.0
-
-
-def surely(history: History, belief: Belief) -> Spans:
-    """When a process believed and ran: one that is stopped acts on nothing."""
-    process = history.processes[belief.owner]
-    return belief.spans & process.running
 
 
 def find_overlaps(history: History) -> list[Overlap]:
@@ -101,7 +47,7 @@ def find_overlaps(history: History) -> list[Overlap]:
 def overlap_rows(history: History, overlaps: list[Overlap]) -> list[Row]:
     excused = [overlap for overlap in overlaps if overlap.cause]
     plain = [overlap for overlap in overlaps if not overlap.cause]
-    too_long = [o for o in excused if o.seconds > allowance(history, o.cause)]
+    too_long = [o for o in excused if o.seconds > allowance(history, o.older, o.cause)]
     longest = max((overlap.seconds for overlap in excused), default=0.0)
     return [
         Row("two believing at once", str(len(plain)), "0", not plain, _told(history, plain)),
@@ -139,26 +85,27 @@ def without_key_rows(history: History) -> list[Row]:
             continue
         why = "" if early else cause(history, belief)
         worst[why] = max(worst.get(why, 0.0), excess)
-        over[why] = over.get(why, False) or excess > allowance(history, why)
+        over[why] = over.get(why, False) or excess > allowance(history, belief, why)
         details.setdefault(why, []).append(
             f"{at(history, belief.end)} {belief.owner} ({belief.token}) for {excess:.3f} s"
         )
-    order = (
-        "",
-        "removed while connected",
-        "removed while a link was cut",
-        "removed while cut off",
-        "etcd issue 15247",
-    )
+    ttl, told = history.ttl, told_within(history)
+    permitted = {
+        "": "0 s",
+        CONNECTED: f"{TOLD:g} s",
+        CUT: f"{told:g} s",
+        CUT_OFF: f"as long as cut off and {told:g} s, at most ttl {ttl:g} s",
+        DROPPED: f"ttl {ttl:g} s",
+    }
     return [
         Row(
             f"belief without the key{', ' if why else ''}{why}",
             f"{worst.get(why, 0.0):.3f} s",
-            f"{allowance(history, why):g} s",
+            text,
             not over.get(why, False),
             tuple(details.get(why, ())) if over.get(why) else (),
         )
-        for why in order
+        for why, text in permitted.items()
     ]
 
 
