@@ -18,7 +18,7 @@ DEMO := .venv-demo
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 WHEEL = $$(echo dist/*.whl)
 
-.PHONY: help venv demo test test-etcd test-etcds sim faults test-floors test-newest test-pythons \
+.PHONY: help venv demo test test-etcd test-etcds sim faults picture test-floors test-newest test-pythons \
         test-pure-protobuf coverage lint protos protos-check clean
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make sim SEEDS=0:100000   more schedules of the simulation than make test runs'
 	@echo 'make faults               candidates, clusters and links under faults, for 10 minutes;'
 	@echo '                          SECONDS=600 SEED=1 ETCD=path VIA=kv are what may be given'
+	@echo 'make picture              draws docs/fault-run.svg: one short run, who believed and who led'
 	@echo 'make test-floors          unit and smoke tests: oldest Python, grpcio and protobuf'
 	@echo 'make test-newest          the same with the newest ones'
 	@echo 'make test-pythons         test-newest with every Python from 3.10 to 3.14 found'
@@ -118,6 +119,10 @@ sim: venv
 faults: venv
 	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh $(if $(SECONDS),--seconds=$(SECONDS)) \
 	  $(if $(SEED),--seed=$(SEED)) $(if $(VIA),--via=$(VIA))
+
+picture: venv
+	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh one --seconds=$(or $(SECONDS),24) \
+	  --seed=$(or $(SEED),408) --via=$(or $(VIA),kv) --picture=docs/fault-run.svg
 
 $(FLOORS)/.wheel: dist/.built
 	$(call make_venv,$(FLOORS),"$$(PYTHON=$(PYTHON) scripts/find_python.sh oldest)")

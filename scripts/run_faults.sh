@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the long form of the fault suite on $ETCD, or on the newest etcd found.
+# Runs the long form of the fault suite on $ETCD, or on the newest etcd found; or one run alone.
 #
 #   PYTHON=...                    the interpreter that has the wheel
 #   scripts/run_faults.sh --seconds=600 --seed=1 --via=kv      all optional
+#   scripts/run_faults.sh one --seed=1 --picture=file.svg      what tests.faults.run knows
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,4 +19,9 @@ fi
   echo "no etcd found: see CONTRIBUTING.md" >&2
   exit 2
 }
-exec "$PYTHON" -m tests.faults --etcd "$etcd" "$@"
+module=tests.faults
+if [ "${1:-}" = one ]; then
+  module=tests.faults.run
+  shift
+fi
+exec "$PYTHON" -m "$module" --etcd "$etcd" "$@"

@@ -69,13 +69,20 @@ class Removal:
 
 @dataclass
 class Process:
-    """One candidate process."""
+    """One candidate process.
+
+    Attributes:
+        number: Its place: others may have had it before, or have it later.
+        running: When it could do anything; `stopped` and `gil` are apart from it.
+    """
 
     name: str
     number: int
     front: str = ""
     via: str = ""
     running: Spans = field(default_factory=Spans)
+    stopped: Spans = field(default_factory=Spans)
+    gil: Spans = field(default_factory=Spans)
     campaigning: Spans = field(default_factory=Spans)
     renewals: list[float] = field(default_factory=list)
     errors: list[Line] = field(default_factory=list)
@@ -194,11 +201,14 @@ def _processes(nemesis: list[Line], end: float) -> dict[str, Process]:
     processes: dict[str, Process] = {}
     since: dict[str, float] = {}
     spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    halts: dict[str, list[float]] = defaultdict(list)
     for line in nemesis:
         if line["what"] != "process":
             continue
         name, at = line["name"], float(line["t"])
         process = processes.setdefault(name, Process(name, line["number"]))
+        if line["state"] != "ended":
+            halts[name].append(at)
         if line["state"] == "running":
             since.setdefault(name, at)
             continue
@@ -211,6 +221,7 @@ def _processes(nemesis: list[Line], end: float) -> dict[str, Process]:
     for name, process in processes.items():
         open_ = [(since[name], end)] if name in since else []
         process.running = Spans([*spans[name], *open_])
+        process.stopped = Spans(itertools.pairwise(halts[name])) - process.running
     return processes
 
 
@@ -253,7 +264,8 @@ def _told(process: Process, lines: list[Line], ttl: float, end: float) -> list[B
         elif (what == "forked" and line["believes"]) or what == "fork hangs":
             process.bad.append(what)
     gil = [(float(line["t"]), bool(line["on"])) for line in lines if line["what"] == "gil"]
-    process.running -= _between(gil, end)
+    process.gil = _between(gil, end) & process.running
+    process.running -= process.gil
     campaigns = [
         (float(line["t"]), line["what"] == "campaign")
         for line in lines

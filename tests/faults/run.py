@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import platform
 import random
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import grpc
@@ -32,6 +34,7 @@ from .history import History, gather
 from .log import Log, read
 from .nemesis import Nemesis
 from .observer import Observer
+from .picture import picture
 from .rows import Row, table
 from .schedule import schedule
 
@@ -174,6 +177,13 @@ def report(plan: Plan, history: History, rows: Sequence[Row]) -> str:
     )
 
 
+def versions() -> str:
+    """What else a run depends on."""
+    of = {name: metadata.version(name) for name in ("grpcio", "protobuf")}
+    packages = ", ".join(f"{name} {version}" for name, version in of.items())
+    return f"ttl {TTL} s, {packages}, Python {platform.python_version()}"
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -185,6 +195,7 @@ def main() -> int:
     parser.add_argument("--naive", action="store_true", help="candidates on raw stubs instead")
     parser.add_argument("--keep", help="a folder for the logs, which stay")
     parser.add_argument("--judge", help="only judge the logs of an earlier run in this folder")
+    parser.add_argument("--picture", type=Path, help="an SVG of the run to be written")
     args = parser.parse_args()
     seed = random.randrange(1 << 20) if args.seed is None else args.seed
     plan = Plan(args.etcd, args.seconds, seed, args.members, args.via, args.naive)
@@ -199,6 +210,8 @@ def main() -> int:
         else:
             history, rows = run(plan, folder)
         print(report(plan, history, rows), flush=True)  # noqa: T201
+        if args.picture:
+            args.picture.write_text(picture(history, f"{plan}\n{versions()}"))
     return 0 if plan.naive or all(row.holds for row in rows) else 1
 
 
