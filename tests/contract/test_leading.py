@@ -268,11 +268,13 @@ def test_stopping_ends_the_wait_for_an_election(
 
 
 @pytest.fixture
-def cut_off(front: Front, server: EtcdServer) -> Iterator[tuple[TcpProxy, Etcd]]:
+def cut_off(
+    front: Front, server: EtcdServer, background: Background
+) -> Iterator[tuple[TcpProxy, Etcd]]:
     """A connection through a proxy that refuses, where a campaign soon gives up."""
     with TcpProxy(server.endpoint) as proxy:
         proxy.mode = Mode.REFUSE
-        etcd = front.Etcd(proxy.endpoint, timeout=0.3)
+        etcd = front.Etcd(proxy.endpoint, timeout=1.0)
         yield proxy, etcd
         etcd.close()
 

@@ -7,7 +7,6 @@ title, every fault has a number and a line of text.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -341,12 +340,7 @@ def _apart(sheet: Sheet, numbered: list[tuple[int, Mark]]) -> Iterator[tuple[int
     """(number, y, shift to the right), so that no two numbers of a column cover each other."""
     lowest: dict[tuple[int, int], float] = {}
     for i, mark in numbered:
-        y = sheet.y(mark.at)
-        for step in itertools.count():
-            slot = (mark.number, step % 2)
-            if step >= 2:
-                y += 4
-            if y >= lowest.get(slot, 0.0):
-                break
-        lowest[slot] = y + 15.5
-        yield i, y, step % 2 * 15.5
+        wanted = sheet.y(mark.at)
+        y, side = min((max(wanted, lowest.get((mark.number, side), 0.0)), side) for side in (0, 1))
+        lowest[mark.number, side] = y + 15.5
+        yield i, y, side * 15.5
