@@ -78,6 +78,7 @@ def test_a_term_is_told_from_the_campaign_to_the_end_of_its_session(
     assert (ended.name, ended.lease_id, ended.reason) == (name, lease_id, LostReason.CLOSED)
     assert lost.led < ended.lasted
     (thread,) = told.threads
+    eventually(lambda: not thread.is_alive(), message=f"{etcd!r} was closed")
     assert thread.daemon
     assert thread.name == "etcd_election-events"
     assert SECRET_VALUE not in repr(told.events)
