@@ -126,7 +126,7 @@ picture: venv
 
 $(FLOORS)/.wheel: dist/.built
 	$(call make_venv,$(FLOORS),"$$(PYTHON=$(PYTHON) scripts/find_python.sh oldest)")
-	$(call install,$(FLOORS),"$(WHEEL)[test]" grpcio==1.72.2 protobuf==6.30.0)
+	$(call install,$(FLOORS),"$(WHEEL)[test]" grpcio==1.80.0 protobuf==6.30.0)
 	@touch $@
 
 test-floors: $(FLOORS)/.wheel

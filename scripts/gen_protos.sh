@@ -19,8 +19,8 @@ set -euo pipefail
 export LC_ALL=C
 
 # Not the newest on purpose: generated code refuses to run with a protobuf or grpcio older than its
-# generator, so these pins are the floors of the library's own requirements (grpcio>=1.72.2 and
-# protobuf>=6.30). A new pin here is a new floor there.
+# generator: this pin needs protobuf>=6.30, which is the floor of the library's own requirements, and
+# a grpcio older than the one required there. A new pin here may be a new floor there.
 grpcio_tools_pin=1.72.2
 mypy_protobuf_pin=5.1.0
 pins="grpcio-tools==$grpcio_tools_pin mypy-protobuf==$mypy_protobuf_pin"

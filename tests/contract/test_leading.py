@@ -279,6 +279,7 @@ def cut_off(
         etcd.close()
 
 
+@pytest.mark.smoke
 def test_an_outage_is_outlasted(
     front: Front,
     cut_off: tuple[TcpProxy, Etcd],

@@ -112,7 +112,7 @@ def test_the_metadata_states_license_and_requirements(metadata: Message) -> None
     assert metadata["Requires-Python"] == ">=3.10"
     required = metadata.get_all("Requires-Dist") or []
     assert sorted(line for line in required if "extra ==" not in line) == [
-        "grpcio<2,>=1.72.2",
+        "grpcio<2,>=1.80",
         "protobuf<8,>=6.30",
     ]
     assert set(metadata.get_all("Provides-Extra") or []) == {"demo", "dev", "test"}
