@@ -6,6 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from tests.faults.picture import CLUSTER, SECOND, TOP, WIDTH, marks, picture
+from tests.faults.spans import Spans
 
 from .fault_story import Story, removed_at_20
 
@@ -99,7 +100,7 @@ def test_what_is_done_to_etcd_and_to_keys() -> None:
 
 def test_time_without_a_quorum_goes_across() -> None:
     story = Story.good()
-    story.quorum = type(story.quorum)([(0.0, 30.0), (35.0, 60.0)])
+    story.quorum = Spans([(0.0, 30.0), (35.0, 60.0)])
     (lost,) = [bar for bar in bars(drawn(story), "quorum") if bar[0] > 1.0]
     assert abs(lost[0] - 29.0) < 0.2
     assert abs(lost[1] - 34.0) < 0.2
