@@ -68,11 +68,16 @@ async def test_a_cancel_from_outside_stays_one(client: ElectionClient, raw: RawE
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="cancels are not counted")
 async def test_a_cancel_from_outside_is_not_eaten_by_a_loss(client: ElectionClient) -> None:
     terms: list[Leadership] = []
+    counted: list[int] = []
 
     async def block() -> None:
-        async with client.lead("v") as leadership:
-            terms.append(leadership)
-            await for_ever()
+        try:
+            async with client.lead("v") as leadership:
+                terms.append(leadership)
+                await for_ever()
+        finally:
+            if sys.version_info >= (3, 11):
+                counted.append(task.cancelling())
 
     task = asyncio.create_task(block())
     await until(lambda: terms)
@@ -82,6 +87,8 @@ async def test_a_cancel_from_outside_is_not_eaten_by_a_loss(client: ElectionClie
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    # Whoever cancelled it finds its own cancel counted, and no other.
+    assert counted == [1]
     await resigning
 
 
@@ -110,10 +117,13 @@ async def test_an_exception_of_the_block_that_was_cancelled_comes_first(
 
 
 async def test_a_block_that_resigns_is_not_cancelled(client: ElectionClient) -> None:
+    told = asyncio.Event()
     async with client.lead("v") as leadership:
+        # Told after whoever would cancel the block, and a cancel would end the wait for it.
+        leadership.on_lost(lambda _: told.set())
         await leadership.resign()
-        # Long enough for a cancel to arrive.
-        await asyncio.sleep(0.05)
+        await told.wait()
+        await asyncio.sleep(0)
     assert leadership.lost is LostReason.RESIGNED
 
 

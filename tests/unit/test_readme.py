@@ -36,6 +36,7 @@ VARIABLES = {
     "leadership": Leadership,
     "rpc_pb2": rpc_pb2,
     "signal": signal,
+    "sys": sys,
 }
 """What the examples call by these names."""
 

@@ -79,8 +79,7 @@ class Leadership(LeadershipView):
         Returns:
             What removes the callback.
         """
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        arguments.function("callback", callback)
         registering = True
 
         def ended() -> None:

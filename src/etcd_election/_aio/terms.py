@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import errors
+from .._core import timing
 from .._core.leadership import OURS
 from .._core.looping import After, Conditions, Loop
 from ..types import LostReason
@@ -39,11 +40,11 @@ class _Cancelling:
         """It cancels no more; True if it has, and nobody else has since it began."""
         self._remove()
         self._over = True
-        if not self._cancelled:
-            return False
-        if sys.version_info >= (3, 11):
+        cancelled, self._cancelled = self._cancelled, False
+        if cancelled and sys.version_info >= (3, 11):
+            # Once: the cancels of others stay counted.
             self._task.uncancel()
-        return _cancels(self._task) <= self._before
+        return cancelled and _cancels(self._task) <= self._before
 
     def _ended(self) -> None:
         try:
@@ -172,15 +173,15 @@ class Run:
     async def _resign(self, leadership: Leadership) -> None:
         clean_up = CleanUp()
         resigning = asyncio.ensure_future(leadership.resign())
-        await clean_up.settled(resigning, self._client._link.timeout)
-        failed = None
-        if not resigning.done():
-            resigning.cancel()
-        elif not resigning.cancelled():
-            failed = resigning.exception()
-        if failed is not None:
-            # The key goes with its lease; what came of the work matters more.
-            logger.warning("resigning from %r failed: %s", leadership.name, failed)
+        # It has this deadline itself; what is on top lets it say what came of it.
+        await clean_up.settled(resigning, self._client._link.timeout + timing.CLEANUP)
+        resigning.cancel()
+        if resigning.done() and not resigning.cancelled():
+            try:
+                resigning.result()
+            except errors.ElectionError as failed:
+                # The key goes with its lease; what came of the work matters more.
+                logger.warning("resigning from %r failed: %s", leadership.name, failed)
         clean_up.over()
 
     async def _pause(self) -> None:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..events import Event
 from .timing import MAX_TTL, MIN_TTL
 
 MAX_LEASE_ID = (1 << 63) - 1
@@ -89,15 +88,18 @@ def credentials(user: object, password: object) -> tuple[str, str] | None:
     return str(user), str(password)
 
 
-def event_callback(callback: object) -> Callable[[Event], object] | None:
-    """What is called with events, or None; no coroutine function: nobody would await it."""
-    if callback is None:
-        return None
-    if not callable(callback):
-        raise TypeError(f"on_event must be callable or None, not {type(callback).__name__}")
-    if inspect.iscoroutinefunction(callback):
-        raise TypeError("on_event must be a plain function: it is called on a thread")
-    return callback
+def function(argument: str, value: object) -> Callable[..., Any]:
+    """What is called and not awaited; so no coroutine function."""
+    if not callable(value):
+        raise TypeError(f"{argument} must be callable, not {type(value).__name__}")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{argument} must be a plain function: nobody would await its coroutine")
+    return value
+
+
+def optional_function(argument: str, value: object) -> Callable[..., Any] | None:
+    """The same, or None."""
+    return None if value is None else function(argument, value)
 
 
 def channel_options(options: object) -> tuple[tuple[str, Any], ...]:

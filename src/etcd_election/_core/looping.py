@@ -35,15 +35,11 @@ class Conditions:
     """What a term is bound to, checked; each term gets its own ``Condition``."""
 
     def __init__(self, link: Link, ttl: int, renew_while: object, max_term: object) -> None:
-        if renew_while is not None and not callable(renew_while):
-            raise TypeError(
-                f"renew_while must be callable or None, not {type(renew_while).__name__}"
-            )
+        self._renew_while = arguments.optional_function("renew_while", renew_while)
         longest = arguments.optional_seconds("max_term", max_term)
         if longest is not None and longest < ttl:
             raise ValueError(f"max_term must not be shorter than the ttl ({ttl} s), got {longest}")
         self._link = link
-        self._renew_while = renew_while
         self._longest = longest
 
     def bind(self, state: LeadershipState) -> None:

@@ -70,7 +70,6 @@ class Member(Generic[L]):
         session: Its lease, once it has campaigned.
         latest: The leadership handed out last.
         closed: True from the first ``close`` on.
-        loop: The ``run()`` under way.
     """
 
     def __init__(self, link: Link, terms: Terms) -> None:
@@ -81,7 +80,6 @@ class Member(Generic[L]):
         self.session: Session | None = None
         self.latest: L | None = None
         self.closed = False
-        self.loop: Loop | None = None
         self._loops: dict[str, Loop] = {}
         self._link = link
 
@@ -107,6 +105,11 @@ class Member(Generic[L]):
         lease = session.lease if session else None
         return lease.lease_id if lease is not None and lease.ttl and lease.alive else None
 
+    @property
+    def loop(self) -> Loop | None:
+        """The ``run()`` under way, or None; takes no lock."""
+        return self._loops.get(_LOOP)
+
     def enter(self, ticket: Ticket) -> None:
         """A call takes its place in the line.
 
@@ -116,7 +119,7 @@ class Member(Generic[L]):
         if not self.line.enter(ticket):
             raise errors.ClientClosed
         # Whoever stops the loop from now on finds the ticket; before, it did not.
-        if self.loop is not None and self.loop.stopping and ticket.campaigns:
+        if self._stopping() and ticket.campaigns:
             ticket.cancel()
 
     @contextlib.contextmanager
@@ -128,17 +131,22 @@ class Member(Generic[L]):
         """
         if self._loops.setdefault(_LOOP, loop) is not loop:
             raise RuntimeError("run() is already running on this client")
-        self.loop = loop
         try:
             yield
         finally:
-            self.loop = None
             self._loops.clear()
 
     def stop_believing(self) -> None:
-        """Ends the leadership; its key stays until it is resigned."""
-        if self.latest is not None:
+        """Ends the leadership of a loop that was stopped; its key stays until the loop resigns it.
+
+        Not when that loop is over: nobody would remove the key of whatever is led now.
+        """
+        if self.latest is not None and self._stopping():
             self.latest._state.end(LostReason.RESIGNED)
+
+    def _stopping(self) -> bool:
+        loop = self.loop
+        return loop is not None and loop.stopping
 
     def begin_session(self, host: Host) -> Session:
         """The lease to come; called before the first campaign, once."""

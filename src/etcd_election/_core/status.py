@@ -68,8 +68,6 @@ _FAULTS: tuple[tuple[str, Fault], ...] = (
     ("certificate is not yet valid", Fault.EARLY),
     ("CERTIFICATE_VERIFY_FAILED", Fault.ISSUER),
     ("Hostname Verification Check failed", Fault.NAME),
-    # The same in the words of an older grpcio.
-    ("is not in peer certificate", Fault.NAME),
     # With TLS 1.2: what etcd says depends on the Go that it was built with.
     ("ALERT_BAD_CERTIFICATE", Fault.REFUSED_CLIENT),
     ("ALERT_CERTIFICATE_EXPIRED", Fault.REFUSED_CLIENT),

@@ -39,7 +39,7 @@ class Setup:
             raise TypeError(f"tls must be a TLS or None, not {type(tls).__name__}")
         parsed = parse(endpoints, tls=tls is not None)
         self.options = arguments.channel_options(options)
-        callback = arguments.event_callback(on_event)
+        callback = arguments.optional_function("on_event", on_event)
         self.delivery = None if callback is None else Delivery(callback)
         self.link = Link(
             parsed,

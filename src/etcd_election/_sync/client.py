@@ -171,8 +171,7 @@ class ElectionClient(ClientView[Leadership]):
             BaseException: What ``lead`` raised.
         """
         conditions = Conditions(self._link, self._member.terms.ttl, renew_while, max_term)
-        if not callable(lead):
-            raise TypeError(f"lead must be callable, not {type(lead).__name__}")
+        arguments.function("lead", lead)
         proposed = arguments.octets("value", value)
         self._ready(None)
         one = Run(self, once=once, cooldown=cooldown, conditions=conditions)

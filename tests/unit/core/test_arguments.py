@@ -191,12 +191,14 @@ def test_half_a_user_is_refused_and_the_password_not_shown(
     assert "secret" not in str(caught.value)
 
 
-def test_callback_for_events_is_a_plain_function_or_none() -> None:
+def test_what_is_called_and_not_awaited_is_a_plain_function() -> None:
     async def coroutine(_: object) -> None: ...
 
-    assert arguments.event_callback(None) is None
-    assert arguments.event_callback(print) is print
-    with pytest.raises(TypeError, match="on_event must be callable or None, not int"):
-        arguments.event_callback(1)
-    with pytest.raises(TypeError, match="on_event must be a plain function"):
-        arguments.event_callback(coroutine)
+    assert arguments.optional_function("on_event", None) is None
+    assert arguments.optional_function("on_event", print) is print
+    assert arguments.function("callback", print) is print
+    for refuse in (arguments.function, arguments.optional_function):
+        with pytest.raises(TypeError, match="on_event must be callable, not int"):
+            refuse("on_event", 1)
+        with pytest.raises(TypeError, match="on_event must be a plain function"):
+            refuse("on_event", coroutine)

@@ -221,13 +221,31 @@ def test_one_loop_at_a_time(link: Link) -> None:
 
 def test_stopped_leader_believes_no_more_and_leaves_its_key(link: Link) -> None:
     member = Client(link)._member
-    member.stop_believing()
     state = leading(link)
-    member.latest = Leadership(state)
-    member.stop_believing()
+    loop = make_loop(link)
+    with member.looping(loop):
+        loop.stop()
+        # Stopped while it campaigned in vain.
+        member.stop_believing()
+        member.latest = Leadership(state)
+        member.stop_believing()
     assert state.lost is LostReason.RESIGNED
     assert state.key_left
     assert state.lease.alive
+
+
+def test_stop_that_comes_to_its_work_late_ends_no_other_leadership(link: Link) -> None:
+    member = Client(link)._member
+    stopped = make_loop(link)
+    with member.looping(stopped):
+        stopped.stop()
+    state = leading(link)
+    member.latest = Leadership(state)
+    # Nobody would remove the key of this one.
+    member.stop_believing()
+    with member.looping(make_loop(link)):
+        member.stop_believing()
+    assert state.held
 
 
 # What a term is bound to
@@ -257,10 +275,15 @@ def test_without_a_longest_term_nothing_outlasts_it() -> None:
     assert not Condition(lambda: True, None).outlasts(1e9, TTL)
 
 
+async def never_awaited() -> bool:
+    return False
+
+
 @pytest.mark.parametrize(
     ("renew_while", "max_term", "error", "names"),
     [
         (1, None, TypeError, "renew_while"),
+        (never_awaited, None, TypeError, "renew_while"),
         (None, "1", TypeError, "max_term"),
         (None, TTL - 0.1, ValueError, "max_term"),
         (None, float("inf"), ValueError, "max_term"),

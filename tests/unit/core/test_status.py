@@ -134,7 +134,6 @@ FAULTS = [
     (f"{VERIFY}certificate has expired", GOOD, Fault.EXPIRED),
     (f"{VERIFY}certificate is not yet valid", GOOD, Fault.EARLY),
     ("Custom verification check failed: Hostname Verification Check failed.", GOOD, Fault.NAME),
-    ("Peer name 127.0.0.1 is not in peer certificate", GOOD, Fault.NAME),
     (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", OwnCertificate.NONE, Fault.MISSING_CLIENT),
     (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", OwnCertificate.EXPIRED, Fault.EXPIRED_CLIENT),
     (f"{ALERT}SSLV3_ALERT_BAD_CERTIFICATE", GOOD, Fault.REFUSED_CLIENT),

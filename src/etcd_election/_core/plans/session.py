@@ -9,7 +9,8 @@ from ...events import SessionRenewedLate
 from ...pb import rpc_pb2
 from ...types import LostReason
 from .. import status, timing
-from ..effects import Consult, Consulted, Fact, Plan, Receive
+from ..condition import Condition
+from ..effects import Consult, Consulted, Plan, Receive
 from ..lease import LeaseClock
 from ..link import Link
 from ..method import Method
@@ -106,17 +107,22 @@ def _permitted(link: Link, lease: LeaseClock) -> Plan[bool]:
         return True
     permitted = not condition.outlasts(link.clock(), lease.ttl)
     if permitted and condition.asks:
-        yield Consult(condition)
-        fact: Fact | None = None
-        # A question that hangs holds up this leadership, and not the next one on the same lease.
-        while lease.alive and lease.condition is condition:
-            fact = yield Receive(min(_CONSULT_POLL, lease.remaining()))
-            if isinstance(fact, Consulted) and fact.condition is condition:
-                break
-        permitted = isinstance(fact, Consulted) and fact.renews
-    if not permitted and lease.condition is condition:
-        condition.withheld = True
-    return permitted or lease.condition is not condition
+        permitted = yield from _asked(lease, condition)
+    if lease.condition is not condition:
+        return True
+    condition.withheld = condition.withheld or not permitted
+    return permitted
+
+
+def _asked(lease: LeaseClock, condition: Condition) -> Plan[bool]:
+    """What the user answers; no, where that takes longer than the lease or the leadership lasts."""
+    yield Consult(condition)
+    # A question that hangs holds up this leadership, and not the next one on the same lease.
+    while lease.alive and lease.condition is condition:
+        fact = yield Receive(min(_CONSULT_POLL, lease.remaining()))
+        if isinstance(fact, Consulted) and fact.condition is condition:
+            return fact.renews
+    return False
 
 
 def bequeath(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[None]:
