@@ -227,9 +227,9 @@ class Etcd:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise errors.ClientClosed("the connection is closed")
+            raise errors.ClientClosed("the connection is closed: make a new Etcd")
         if self._foreign():
-            raise errors.ClientClosed("the connection belongs to the process before the fork")
+            raise errors.ClientClosed("made before the fork: make a new Etcd in the child")
 
     def _check_loop(self) -> None:
         """Raises RuntimeError in another event loop than that of the first use."""

@@ -153,7 +153,8 @@ class Candidate:
     def expired(self, lease: LeaseClock) -> errors.SessionExpired:
         """The error for a lease that ended while we waited."""
         return errors.SessionExpired(
-            f"lease {lease.lease_id:x} ended while campaigning in {self.name!r}",
+            f"lease {lease.lease_id:x} ended while campaigning in {self.name!r}: campaign()"
+            " again, with a new one",
             lease_id=lease.lease_id,
             reason=LostReason.SESSION_EXPIRED,
         )

@@ -195,14 +195,14 @@ class Etcd:
         """What to work with, made at the first use."""
         with self._lock:
             if self._closed:
-                raise errors.ClientClosed("the connection is closed")
+                raise errors.ClientClosed("the connection is closed: make a new Etcd")
             if self._machinery is None:
                 self._machinery = Machinery(self._setup)
                 self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
                 self._finalizer.atexit = False
             machinery = self._machinery
         if machinery.process != os.getpid():
-            raise errors.ClientClosed("the connection belongs to the process before the fork")
+            raise errors.ClientClosed("made before the fork: make a new Etcd in the child")
         return machinery
 
     def _foreign(self) -> bool:

@@ -112,12 +112,25 @@ def test_error_keeps_what_etcd_said_and_where_it_came_from() -> None:
     cause = RuntimeError("the grpc error")
     failure = Failure("PERMISSION_DENIED", "etcdserver: permission denied", cause)
     error = status.error("proclaim", failure, maybe_applied=True)
-    assert str(error) == "proclaim: etcdserver: permission denied"
+    assert str(error).startswith("proclaim: etcdserver: permission denied (")
     assert error.details == "etcdserver: permission denied"
     assert error.code.name == "PERMISSION_DENIED"
     assert error.maybe_applied
     assert error.__cause__ is cause
     assert not status.error("proclaim", failure).maybe_applied
+
+
+@pytest.mark.parametrize(
+    ("details", "advice"),
+    [
+        ("etcdserver: permission denied", "granted to read and write"),
+        ("etcdserver: user name is empty", "see user and password"),
+        ("etcdserver: authentication failed, invalid user ID or password", "password is wrong"),
+        ("etcdserver: request is too large", "--max-request-bytes"),
+    ],
+)
+def test_error_says_what_to_do_about_it(details: str, advice: str) -> None:
+    assert advice in str(status.error("grant a lease", Failure("UNKNOWN", details)))
 
 
 def test_error_without_a_text_says_its_code() -> None:

@@ -187,7 +187,7 @@ def ask(
     refused = 0
     while True:
         if link.closed:
-            raise errors.ClientClosed("the connection is closed")
+            raise errors.ClientClosed("the connection is closed: make a new Etcd")
         yield from _look_up(link, deadline)
         yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()

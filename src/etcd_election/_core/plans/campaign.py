@@ -111,7 +111,8 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
         own.resume = None
         if not renewed:
             raise errors.SessionExpired(
-                f"lease {lease.lease_id:x} does not exist (any more)",
+                f"lease {lease.lease_id:x} does not exist (any more): campaign() again,"
+                " with a new one",
                 lease_id=lease.lease_id,
                 reason=LostReason.SESSION_EXPIRED,
             )
