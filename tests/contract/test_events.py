@@ -62,6 +62,7 @@ def test_a_term_is_told_from_the_campaign_to_the_end_of_its_session(
         leadership.resign()
         took = time.monotonic() - began_at
         client.close()
+        eventually(lambda: len(told.events) == 5, PATIENCE)
     name, lease_id = election_name.encode(), leadership.lease_id
     started, granted, elected, lost, ended = told.events
     assert started == CampaignStarted(name=name, via=via)

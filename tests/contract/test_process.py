@@ -190,6 +190,9 @@ FORKED = """
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     print(leadership.held, leadership.lost, client.leader().text)
+    client.close()
+    while len(events) < 5:
+        pass
     connection.close()
     print(*events)
 """

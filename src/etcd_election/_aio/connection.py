@@ -186,7 +186,7 @@ class Etcd:
         machinery = self._machinery
         if self._finalizer is not None:
             self._finalizer.detach()
-        ending = [client for client in list(self._clients) if client._end() is not None]
+        ending = [client for client in list(self._clients) if client._end()]
         if machinery is None:
             return
         if not machinery.alive():

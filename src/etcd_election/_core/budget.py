@@ -21,13 +21,17 @@ class Gate:
         self._admitted: deque[Callable[[], None]] = deque()
         self._admitting = False
 
-    def enter(self, admitted: Callable[[], None]) -> bool:
-        """True: admitted at once. False: ``admitted`` is called once later, on any thread."""
+    def enter(self, admitted: Callable[[], None] | None) -> bool:
+        """True: admitted at once. False: ``admitted`` is called once later, on any thread.
+
+        Without ``admitted``, only what is admitted at once is.
+        """
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
-            self._waiting.append(admitted)
+            if admitted is not None:
+                self._waiting.append(admitted)
             return False
 
     def forget(self, admitted: Callable[[], None]) -> None:

@@ -78,6 +78,8 @@ class Candidate:
         reached: True once etcd has answered anything.
         stood: True once the key of the present candidacy was seen.
         stood_before: True once that of an earlier one was.
+        settled: True while that key stands, as far as is known, and no call is open or under way
+            that may write or delete it.
         clean: True after a win that left no request under way which may write under the lease.
     """
 
@@ -108,6 +110,7 @@ class Candidate:
         self.reached = False
         self.stood = False
         self.stood_before = False
+        self.settled = False
         self.clean = False
 
     @property

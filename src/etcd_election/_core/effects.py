@@ -5,7 +5,8 @@ A plan is a generator. It yields one effect at a time and is sent what came of i
 ========= ============================================================ ==========================
 effect    what the front-end does                                      what it sends back
 ========= ============================================================ ==========================
-Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure;
+Invoke    one unary call on one endpoint, within ``timeout``; after a  the response, or a Failure;
+          third of that also on the one ``beside``, if there is one    Beside, if that answered;
                                                                        an interrupting Word
 Sleep     nothing, for so long                                         None; such a Word, at once
 Receive   waits for the next fact in the plan's inbox, at most so long the fact, or None
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -39,13 +40,31 @@ Metadata = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Invoke:
-    """One unary call on one endpoint."""
+    """One unary call on one endpoint.
+
+    Attributes:
+        beside: Another endpoint to ask as well, where this one is silent for some time.
+        spare: True for that second call, which is left where many calls are under way.
+    """
 
     endpoint: int
     method: Method
     request: Message = field(repr=False)  # it may hold a password, and the metadata a token
     timeout: float
     metadata: Metadata = field(repr=False)
+    beside: int | None = None
+    spare: bool = False
+
+    @property
+    def beside_after(self) -> float:
+        """Seconds without an answer after which ``beside`` is asked."""
+        return self.timeout / 3
+
+    def second(self) -> Invoke:
+        """The call on ``beside``; it ends when the first does."""
+        assert self.beside is not None  # noqa: S101 - asked only where there is one
+        timeout = self.timeout - self.beside_after
+        return replace(self, endpoint=self.beside, timeout=timeout, beside=None, spare=True)
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,16 @@ class Failure:
 
 
 Reply = Message | Failure
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the endpoint ``beside`` answered while the first one was silent.
+
+    Never a Failure that another attempt may mend: that counts for nothing.
+    """
+
+    reply: Reply
 
 
 @dataclass(frozen=True)

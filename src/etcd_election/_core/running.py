@@ -17,10 +17,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from . import status
 from .condition import Condition
 from .effects import (
     OF_CALL,
     Aside,
+    Beside,
     Consult,
     Consulted,
     Effect,
@@ -156,10 +158,33 @@ class Running(Generic[T]):
 
         def done(reply: Reply) -> None:
             if turn == self._turn:
-                self._wait = None
+                if effect.beside is None:
+                    self._wait = None
                 self._advance(reply)
 
-        return self._carrier.invoke(effect, done)
+        cancel = self._carrier.invoke(effect, done)
+        if effect.beside is None:
+            return cancel
+        return self._ask_beside(effect, [cancel])
+
+    def _ask_beside(self, effect: Invoke, cancels: list[Cancel]) -> Cancel:
+        """Has the second call made when it is time; returns what ends all of it."""
+        turn = self._turn
+
+        def done(reply: Reply) -> None:
+            if turn == self._turn and status.final(reply):
+                self._advance(Beside(reply))
+
+        def ask() -> None:
+            cancels.append(self._carrier.invoke(effect.second(), done))
+
+        cancels.append(self._carrier.after(effect.beside_after, ask))
+
+        def cancel_all() -> None:
+            for cancel in cancels:
+                cancel()
+
+        return cancel_all
 
     def _carry_out(self, effect: Effect) -> None:
         """What is not waited for."""

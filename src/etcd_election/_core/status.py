@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 
 from .. import errors
-from .effects import Failure
+from .effects import Failure, Reply
 
 
 class Meaning(enum.Enum):
@@ -159,6 +159,14 @@ def meaning(failure: Failure) -> Meaning:
         if text in failure.details:
             return meant
     return _BY_CODE.get(failure.code, Meaning.OTHER)
+
+
+def final(reply: Reply) -> bool:
+    """False for a failure after which the call is made again, here or elsewhere."""
+    if not isinstance(reply, Failure):
+        return True
+    meant = meaning(reply)
+    return meant not in RETRIED and meant is not Meaning.TOKEN_REFUSED
 
 
 _CLASSES: dict[Meaning, type[errors.EtcdError]] = {

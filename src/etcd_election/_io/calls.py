@@ -23,6 +23,7 @@ Callback = Callable[[Reply], None]
 Cancel = Callable[[], None]
 
 CLOSED = Failure("CANCELLED", "the connection is closed")
+_LEFT = Failure("CANCELLED", "too many calls of ours were under way")
 
 
 class Begin(Protocol):
@@ -96,8 +97,10 @@ class Calls:
             for cancel in cancels:
                 cancel()
 
-        if not gated or self.gate.enter(admitted):
+        if not gated or self.gate.enter(None if effect.spare else admitted):
             admitted()
+        elif effect.spare:
+            self._soon(partial(done, _LEFT))
         return cancel_all
 
     def campaign(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:

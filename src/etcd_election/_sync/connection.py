@@ -164,7 +164,7 @@ class Etcd:
             clients = list(self._clients)
         if finalizer is not None:
             finalizer.detach()
-        ending = [client for client in clients if client._end() is not None]
+        ending = [client for client in clients if client._end()]
         if machinery is None or machinery.process != os.getpid():
             return
         for client in ending:

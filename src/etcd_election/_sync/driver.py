@@ -12,8 +12,10 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from .._core import status
 from .._core.effects import (
     OF_CALL,
+    Beside,
     Effect,
     Fact,
     Invoke,
@@ -33,6 +35,8 @@ from .._core.link import Link
 from .._io.grpc_sync import Wire
 
 T = TypeVar("T")
+
+Cancel = Callable[[], None]
 
 _DIRECT = 0.5
 """Calls that take no longer are not interrupted by words."""
@@ -69,7 +73,7 @@ def run(wire: Wire, plan: Plan[T]) -> T:
         while True:
             effect = plan.send(value)
             if isinstance(effect, Invoke):
-                value = wire.invoke(effect)
+                value = wire.invoke(effect) if effect.beside is None else _both(wire, effect)
             elif isinstance(effect, (LookUp, Probe)):
                 wire.aside(effect)
                 value = None
@@ -82,6 +86,27 @@ def run(wire: Wire, plan: Plan[T]) -> T:
         return result
     finally:
         plan.close()
+
+
+def _both(wire: Wire, effect: Invoke) -> Reply | Beside:
+    """Makes a call, and when it is time the same one on another endpoint."""
+    replies: SimpleQueue[tuple[bool, Reply]] = SimpleQueue()
+    cancels = [wire.start(effect, lambda reply: replies.put((False, reply)))]
+    try:
+        try:
+            return replies.get(timeout=effect.beside_after)[1]
+        except Empty:
+            second = effect.second()
+            cancels.append(wire.start(second, lambda reply: replies.put((True, reply))))
+        while True:
+            beside, reply = replies.get()
+            if not beside:
+                return reply
+            if status.final(reply):
+                return Beside(reply)
+    finally:
+        for cancel in cancels:
+            cancel()
 
 
 class Driver:
@@ -162,27 +187,40 @@ class Driver:
             if not isinstance(item, _Replied):
                 self._facts.append(item)
 
-    def _invoke(self, effect: Invoke) -> Reply | Word:
-        if effect.timeout <= _DIRECT:
+    def _invoke(self, effect: Invoke) -> Reply | Beside | Word:
+        if effect.timeout <= _DIRECT and effect.beside is None:
             return self._wire.invoke(effect)
-        self._started += 1
-        number, inbox = self._started, self._inbox
-        cancel = self._wire.start(effect, lambda reply: inbox.queue.put(_Replied(number, reply)))
-        replied = False
+        cancels: list[Cancel] = []
+        first, second = self._start(effect, cancels), 0
+        beside_at = None
+        if effect.beside is not None:
+            beside_at = self._link.clock() + effect.beside_after
         try:
             while True:
-                item = self._next(None)
+                left = None if beside_at is None else max(0.0, beside_at - self._link.clock())
+                item = self._next(left)
                 if isinstance(item, Word):
                     return item
-                if isinstance(item, _Replied):
-                    if item.number == number:
-                        replied = True
-                        return item.reply
-                elif item is not None:
+                if item is None:
+                    beside_at = None
+                    second = self._start(effect.second(), cancels)
+                elif not isinstance(item, _Replied):
                     self._facts.append(item)
+                elif item.number == first:
+                    return item.reply
+                elif item.number == second and status.final(item.reply):
+                    return Beside(item.reply)
         finally:
-            if not replied:
+            for cancel in cancels:
                 cancel()
+
+    def _start(self, effect: Invoke, cancels: list[Cancel]) -> int:
+        """Starts a call; returns the number of its reply."""
+        self._started += 1
+        number, inbox = self._started, self._inbox
+        start = self._wire.start
+        cancels.append(start(effect, lambda reply: inbox.queue.put(_Replied(number, reply))))
+        return number
 
     def _open(self, effect: Open) -> None:
         self._call += 1

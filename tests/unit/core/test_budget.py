@@ -37,6 +37,19 @@ def test_calls_beyond_the_limit_are_admitted_in_the_order_of_asking() -> None:
     assert gate.enter(first)
 
 
+def test_who_does_not_wait_takes_no_place_in_the_line() -> None:
+    log: list[Caller] = []
+    first, second = Caller(log), Caller(log)
+    gate = Gate(1)
+    assert gate.enter(None)
+    assert not gate.enter(None)
+    assert not gate.enter(first)
+    gate.leave()
+    assert log == [first]
+    gate.leave()
+    assert gate.enter(second)
+
+
 def test_who_gave_up_waiting_holds_up_nobody() -> None:
     log: list[Caller] = []
     first, second, third = (Caller(log) for _ in range(3))

@@ -247,6 +247,65 @@ def test_silent_connection_is_made_anew(clock: FakeClock) -> None:
     assert link.ages == [1, 0]
 
 
+def known(clock: FakeClock, *, endpoints: int = 3) -> Link:
+    """A connection on which every endpoint has answered a millisecond ago."""
+    link = make_link(clock, endpoints=endpoints)
+    for endpoint in range(endpoints):
+        link.answered(endpoint, Method.RANGE, ranged(), clock() - 0.001, 0)
+    clock.advance(1)
+    return link
+
+
+def test_silence_of_one_endpoint_is_no_longer_waited_for_than_another_takes(
+    clock: FakeClock,
+) -> None:
+    link = known(clock)
+    script = asking(link, clock)
+    invoke = script.overtaken(Method.RANGE, ranged())
+    assert (invoke.endpoint, invoke.beside) == (0, 1)
+    assert invoke.beside_after == pytest.approx(0.1)
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert (answer.endpoint, answer.attempt) == (1, 1)
+    assert answer.sent_at == START + 1, "a lease is counted from the first request"
+    assert link.latency == pytest.approx(0.001, abs=1e-6), "what the other was asked later counts"
+    assert link.ages == [1, 0, 0], "its connection may be what is silent"
+    assert script_of_next(link, clock).endpoint == 1
+
+
+def script_of_next(link: Link, clock: FakeClock) -> Invoke:
+    return asking(link, clock).expect(Invoke)
+
+
+def test_refusal_that_is_final_counts_wherever_it_comes_from(clock: FakeClock) -> None:
+    link = known(clock, endpoints=2)
+    script = asking(link, clock)
+    script.overtaken(Method.RANGE, DENIED)
+    refusal = script.returned()
+    assert isinstance(refusal, Refusal)
+    assert (refusal.meaning, refusal.attempt) == (Meaning.DENIED, 1)
+    assert not link.ring.suspected(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "idempotent", "endpoints", "beside"),
+    [
+        (Method.KEEPALIVE, True, 2, 1),
+        (Method.RESIGN, True, 2, 1),
+        (Method.RANGE, True, 1, None),
+        (Method.GRANT, True, 2, None),
+        (Method.TXN, True, 2, None),
+        (Method.PROCLAIM, False, 2, None),
+    ],
+)
+def test_only_what_may_land_late_is_under_way_twice(
+    clock: FakeClock, method: Method, idempotent: bool, endpoints: int, beside: int | None
+) -> None:
+    link = known(clock, endpoints=endpoints)
+    plan = ask(link, "ask", method, REQUEST, deadline=clock() + 5, idempotent=idempotent)
+    assert Script(plan, clock).expect(Invoke).beside == beside
+
+
 def test_error_tells_what_every_endpoint_said(clock: FakeClock) -> None:
     cause = RuntimeError("the grpc error")
     script = asking(make_link(clock, endpoints=4), clock, seconds=0.3)

@@ -8,6 +8,7 @@ from etcd_election import errors
 from etcd_election._core import status
 from etcd_election._core.effects import Failure
 from etcd_election._core.status import Fault, Meaning, OwnCertificate
+from etcd_election.pb import rpc_pb2
 
 from .support import HANGS_UP, REFUSED_CONNECTION, WRONG_CA
 
@@ -83,6 +84,13 @@ def test_every_meaning_is_in_the_table() -> None:
 def test_call_that_may_be_under_way_is_among_those_tried_again() -> None:
     assert status.BROKEN_OFF < status.RETRIED
     assert Meaning.BUSY in status.RETRIED - status.BROKEN_OFF
+
+
+def test_what_is_tried_again_is_not_final() -> None:
+    assert status.final(rpc_pb2.RangeResponse())
+    assert status.final(Failure("PERMISSION_DENIED", "etcdserver: permission denied"))
+    assert not status.final(Failure("UNKNOWN", "etcdserver: request timed out"))
+    assert not status.final(Failure("UNAUTHENTICATED", "etcdserver: invalid auth token"))
 
 
 @pytest.mark.parametrize(

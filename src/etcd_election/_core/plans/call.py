@@ -21,7 +21,7 @@ from ... import errors
 from ...events import AuthenticatedAgain
 from ...pb import rpc_pb2
 from .. import status, timing
-from ..effects import Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
+from ..effects import Beside, Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
 from ..link import Link
 from ..method import Method
 from ..status import Fault, Meaning
@@ -117,6 +117,20 @@ class _Attempts:
         self._rounds += 1
         return timing.round_delay(self._rounds, self._link.random)
 
+    def beside(self, endpoint: int) -> int | None:
+        """Whom to ask as well, when this one is silent; None if there is nobody else."""
+        other = self._link.ring.other(endpoint)
+        return other if other != endpoint else None
+
+    def taken(self, effect: Invoke, reply: Any, sent_at: float) -> tuple[Any, int, float]:
+        """What was replied, where, and when it was asked for there."""
+        if not isinstance(reply, Beside) or effect.beside is None:
+            return reply, effect.endpoint, sent_at
+        said = f"nothing within {effect.beside_after:.2g} s, and another endpoint answered"
+        self._link.unanswered(effect.endpoint, sent_at, reached=True, said=said)
+        self.count += 1
+        return reply.reply, effect.beside, sent_at + effect.beside_after
+
     def given_up(self) -> errors.Unavailable:
         """Time is up."""
         took = max(0.0, self._link.clock() - self._started_at)
@@ -203,11 +217,14 @@ def ask(
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
         floor = link.cluster.revision
-        reply = yield from interruptible(Invoke(endpoint, method, request, timeout, metadata))
+        beside = attempts.beside(endpoint) if idempotent and method.doubles else None
+        effect = Invoke(endpoint, method, request, timeout, metadata, beside)
+        reply = yield from interruptible(effect)
+        reply, endpoint, asked_at = attempts.taken(effect, reply, now)
         if not isinstance(reply, Failure):
             if method.linearizable and not reply.header.cluster_id:
                 raise errors.EtcdError(f"{operation}: the answer is not one of etcd's")
-            link.answered(endpoint, method, reply, now, floor)
+            link.answered(endpoint, method, reply, asked_at, floor)
             return Answer(reply, now, endpoint, attempts.count)
         meant = status.meaning(reply)
         if meant is Meaning.TOKEN_REFUSED and link.credentials and refused < timing.TOKEN_TRIES:

@@ -70,6 +70,7 @@ def campaign(
             try:
                 return (yield from compete(candidate, lease, fresh))
             except CandidacyOver as over:
+                candidate.settled = False
                 yield Shut()
                 yield Watch()
                 if over.sent:

@@ -242,6 +242,7 @@ def _join(
     else:
         own = found(response, 0)
         standing = yield from _rejoin_own(candidate, key, own[0].create_revision if own else 0)
+    candidate.settled = standing.own is not None
     yield from _stand(candidate, key, standing)
     return standing, answer.attempt > 0
 
