@@ -29,11 +29,16 @@ class Runner(Protocol[K]):
 
 
 class Background(Generic[K]):
-    """A ``Host``: renews leases, watches over leaderships, removes what is left. Thread-safe."""
+    """A ``Host``: renews leases, watches over leaderships, removes what is left. Thread-safe.
+
+    Attributes:
+        confirmed_at: When etcd last confirmed that a lease is gone.
+    """
 
     def __init__(self, link: Link, runner: Runner[K]) -> None:
         self._link = link
         self._runner = runner
+        self.confirmed_at = float("-inf")
         self._lock = threading.Lock()
         self._retiring: weakref.WeakKeyDictionary[LeaseClock, K] = weakref.WeakKeyDictionary()
 
@@ -79,9 +84,15 @@ class Background(Generic[K]):
         with self._lock:
             task = self._retiring.get(lease)
             if task is None:
-                task = self._runner.start(session.retire(self._link, lease))
+                task = self._runner.start(self._retire(lease))
                 self._retiring[lease] = task
             return task
+
+    def _retire(self, lease: LeaseClock) -> Plan[bool]:
+        confirmed = yield from session.retire(self._link, lease)
+        if confirmed:
+            self.confirmed_at = self._link.clock()
+        return confirmed
 
     def retirements(self) -> list[K]:
         """The tasks that retire leases, or have done so."""

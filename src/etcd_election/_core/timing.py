@@ -23,6 +23,8 @@ DEFAULT_TIMEOUT = 5.0
 
 CLEANUP = 2.0
 """How long an operation that is given up may still take to remove what it left on the server."""
+CLEANUP_OF_MANY = 30.0
+"""The same for a connection that ends, as long as etcd goes on confirming removals."""
 RETIRE_AFTER = 30.0
 """So long past its end a lease is still revoked: a change of raft leader extends leases."""
 GRANT_MAY_LAND = 5.0

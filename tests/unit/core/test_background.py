@@ -6,6 +6,7 @@ import gc
 
 import pytest
 
+from etcd_election._core import timing
 from etcd_election._core.background import Background
 from etcd_election._core.effects import Fact, Invoke, Plan, Receive, Word
 from etcd_election._core.leadership import LeadershipState
@@ -17,6 +18,7 @@ from etcd_election.types import LostReason
 from .support import (
     LEASE_NOT_FOUND,
     NAME,
+    SILENCE,
     START,
     FakeClock,
     Script,
@@ -212,6 +214,23 @@ def test_all_that_is_still_being_revoked_can_be_waited_for(
     assert background.retirements() == tasks
     for task in tasks:
         task.script.expect(Invoke)
+
+
+def test_confirmed_removal_is_noted_and_one_in_vain_is_not(
+    background: Background[Task], lease: LeaseClock, link: Link, clock: FakeClock
+) -> None:
+    assert background.confirmed_at == float("-inf")
+    task = background.retiring(lease)
+    clock.advance(lease.ttl + timing.RETIRE_AFTER)
+    task.script.invoke(Method.REVOKE, SILENCE)
+    task.script.receive()
+    assert task.script.returned() is False
+    assert background.confirmed_at == float("-inf")
+    task = background.retiring(link.new_lease(ID + 1))
+    clock.advance(timing.GRANT_MAY_LAND)
+    task.script.invoke(Method.REVOKE, revoked())
+    assert task.script.returned() is True
+    assert background.confirmed_at == clock()
 
 
 def test_lease_that_was_revoked_is_not_remembered_for_ever(
