@@ -15,6 +15,7 @@ from etcd_election._core.effects import (
     Receive,
     Reply,
     Shut,
+    Word,
 )
 from etcd_election._core.method import Method
 from etcd_election._sync.driver import Driver, Inbox
@@ -66,3 +67,27 @@ def test_what_a_call_told_before_it_was_shut_is_not_taken_for_the_next_ones() ->
     watcher: Any = None
     Driver(make_link(FakeClock()), wire, watcher, inbox).run(plan())
     assert heard == [GONE, own, None]
+
+
+def test_call_that_has_to_wait_for_others_hears_a_word_meanwhile() -> None:
+    class Crowded(ByHand):
+        cancelled = False
+
+        def invoke_at_once(self, _: Invoke) -> Reply | None:
+            return None
+
+        def start(self, _: Invoke, __: Callable[[Reply], None]) -> Callable[[], None]:
+            self.inbox.tell(Word.CANCELLED)
+            return self.cancel
+
+        def cancel(self) -> None:
+            self.cancelled = True
+
+    def plan() -> Generator[Any, Any, object]:
+        # So short that it is made directly, if that is possible at once.
+        return (yield Invoke(0, Method.RANGE, rpc_pb2.RangeRequest(), 0.1, ()))
+
+    inbox = Inbox()
+    wire: Any = Crowded(inbox)
+    assert Driver(make_link(FakeClock()), wire, None, inbox).run(plan()) is Word.CANCELLED  # type: ignore[arg-type]
+    assert wire.cancelled

@@ -110,6 +110,7 @@ class Etcd:
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
+            Waiting for other calls of this connection does not count while etcd answers those.
         options: Further gRPC channel options, as (name, value) pairs.
         on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
             raises is logged. It may block: when 1000 events wait, further ones are dropped, and

@@ -37,15 +37,54 @@ from .method import Method
 Metadata = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
 class Invoke:
-    """One unary call on one endpoint."""
+    """One unary call on one endpoint. Its representation shows no password and no token.
 
-    endpoint: int
-    method: Method
-    request: Message = field(repr=False)  # it may hold a password, and the metadata a token
-    timeout: float
-    metadata: Metadata = field(repr=False)
+    Attributes:
+        endpoint: Where.
+        method: What is called.
+        request: What is sent.
+        timeout: Seconds from when it leaves to its end.
+        metadata: What goes with it.
+        sent_at: A reading of the clock before it left; moved by a front-end that had it wait.
+        until: When it is not to leave any more (``Gate.left``): ``NO_TURN`` is the reply then.
+        beat: Nobody waits for it: others leave first.
+    """
+
+    __slots__ = (
+        "beat",
+        "endpoint",
+        "metadata",
+        "method",
+        "request",
+        "sent_at",
+        "timeout",
+        "until",
+    )
+
+    def __init__(
+        self,
+        endpoint: int,
+        method: Method,
+        request: Message,
+        timeout: float,
+        metadata: Metadata,
+        *,
+        sent_at: float = 0.0,
+        until: float = float("inf"),
+        beat: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self.method = method
+        self.request = request
+        self.timeout = timeout
+        self.metadata = metadata
+        self.sent_at = sent_at
+        self.until = until
+        self.beat = beat
+
+    def __repr__(self) -> str:
+        return f"Invoke({self.endpoint}, {self.method}, timeout={self.timeout})"
 
 
 @dataclass(frozen=True)
@@ -124,6 +163,9 @@ class Failure:
     details: str
     cause: BaseException | None = None
 
+
+NO_TURN = Failure("DEADLINE_EXCEEDED", "its turn did not come in time")
+"""For a call that never left: those before it took all the time, and etcd did not answer them."""
 
 Reply = Message | Failure
 

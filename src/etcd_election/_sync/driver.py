@@ -35,7 +35,7 @@ from .._io.grpc_sync import Wire
 T = TypeVar("T")
 
 _DIRECT = 0.5
-"""Calls that take no longer are not interrupted by words."""
+"""Calls that take no longer, and need not wait for others, are not interrupted by words."""
 
 
 class _Replied:
@@ -164,7 +164,9 @@ class Driver:
 
     def _invoke(self, effect: Invoke) -> Reply | Word:
         if effect.timeout <= _DIRECT:
-            return self._wire.invoke(effect)
+            reply = self._wire.invoke_at_once(effect)
+            if reply is not None:
+                return reply
         self._started += 1
         number, inbox = self._started, self._inbox
         cancel = self._wire.start(effect, lambda reply: inbox.queue.put(_Replied(number, reply)))
