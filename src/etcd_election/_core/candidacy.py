@@ -151,7 +151,7 @@ class Candidacy:
 
     def unread(self, now: float) -> None:
         """The queue could not be read just now."""
-        self._read_at = now + timing.beat(self._ttl, self._random)
+        self._read_at = timing.beat_after(now, self._ttl, self._random)
         self._beat = True
 
     def doubt(self, now: float) -> None:
