@@ -19,6 +19,7 @@ from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
 from .._io.grpc_aio import Wire
+from .._io.timers import Timers
 
 logger = logging.getLogger("etcd_election")
 
@@ -93,6 +94,7 @@ class Engine:
     ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
+        self._timers = Timers(loop)
         self._link = link
         self._wire = wire
         self._watcher = watcher
@@ -164,7 +166,7 @@ class Engine:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
-        return self.loop.call_later(seconds, call).cancel
+        return self._timers.after(seconds, call)
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
