@@ -52,7 +52,14 @@ class Background(Generic[K]):
         """Ends the leadership when its key is gone or written by others."""
         runner = self._runner
         task = runner.start(leading.watch_over(self._link, self, state))
-        state.when_ended(lambda: runner.tell(task, Word.STOP))
+
+        def ended() -> None:
+            # Who resigns is about to call: the end of the key tells the watch, and its plan, with
+            # no work beside that call. Where the watch is deaf the beat lets go of it.
+            if state.lost is not LostReason.RESIGNED:
+                runner.tell(task, Word.STOP)
+
+        state.when_ended(ended)
 
     def announce(self, state: LeadershipState, *, began_at: float) -> None:
         """Tells of a leadership that is handed out, and later of its end."""
