@@ -158,7 +158,7 @@ class Engine:
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys."""
-        return Subscription(self._watcher, lambda fact: self._soon(tell, fact))
+        return Subscription(self._watcher, partial(self._soon, tell))
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
@@ -195,4 +195,8 @@ class Engine:
 
     def _while_open(self, cancel: Cancel) -> Cancel:
         """A cancel that a closed loop makes needless, and impossible."""
-        return lambda: None if self.loop.is_closed() else cancel()
+        return partial(self._cancel_call, cancel)
+
+    def _cancel_call(self, cancel: Cancel) -> None:
+        if not self.loop.is_closed():
+            cancel()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from .condition import Condition
@@ -131,7 +132,9 @@ class Running(Generic[T]):
                 if isinstance(effect, Receive):
                     if not self._inbox:
                         self._receiving = True
-                        self._wait = self._carrier.after(effect.seconds, self._resume())
+                        self._wait = self._carrier.after(
+                            effect.seconds, partial(self._resume, self._turn)
+                        )
                         return
                     value = self._inbox.popleft()
                 elif isinstance(effect, (Invoke, Sleep)):
@@ -151,15 +154,8 @@ class Running(Generic[T]):
 
     def _begin(self, effect: Invoke | Sleep) -> Cancel:
         if isinstance(effect, Sleep):
-            return self._carrier.after(effect.seconds, self._resume())
-        turn = self._turn
-
-        def done(reply: Reply) -> None:
-            if turn == self._turn:
-                self._wait = None
-                self._advance(reply)
-
-        return self._carrier.invoke(effect, done)
+            return self._carrier.after(effect.seconds, partial(self._resume, self._turn))
+        return self._carrier.invoke(effect, partial(self._resume, self._turn))
 
     def _carry_out(self, effect: Effect) -> None:
         """What is not waited for."""
@@ -175,15 +171,11 @@ class Running(Generic[T]):
             assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
             self._shut()
 
-    def _resume(self) -> Callable[[], None]:
-        turn = self._turn
-
-        def resume() -> None:
-            if turn == self._turn:
-                self._wait = None
-                self._advance(None)
-
-        return resume
+    def _resume(self, turn: int, reply: Reply | None = None) -> None:
+        """What was waited for in this turn has come."""
+        if turn == self._turn:
+            self._wait = None
+            self._advance(reply)
 
     def _interruption(self) -> Word | None:
         """A word that arrived while the plan was at work."""
@@ -210,14 +202,12 @@ class Running(Generic[T]):
 
     def _open(self, effect: Open) -> None:
         self._call += 1
-        number = self._call
+        self._cancel_call = self._carrier.open(effect, partial(self._tell_of, self._call))
 
-        def tell(fact: Fact) -> None:
-            # After the call was shut, what comes of it is no fact.
-            if number == self._call:
-                self.tell(fact)
-
-        self._cancel_call = self._carrier.open(effect, tell)
+    def _tell_of(self, call: int, fact: Fact) -> None:
+        """After a long call was shut, what comes of it is no fact."""
+        if call == self._call:
+            self.tell(fact)
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None
