@@ -16,6 +16,7 @@ from etcd_election import (
     State,
     Unavailable,
 )
+from etcd_election._core import timing
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.fronts import Front
@@ -232,3 +233,37 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
         leadership.resign()
         eventually(lambda: [call for call in calls if call.done()], PATIENCE)
         assert sum(call.done() and call.result().held for call in calls) == 1
+
+
+def test_closing_leaves_no_lease_while_etcd_goes_on_removing_them(
+    front: Front, server: EtcdServer, raw: RawEtcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of leases take longer than is waited for an etcd that does not answer."""
+    monkeypatch.setattr(timing, "CLEANUP", 1.0)
+    with TcpProxy(server.endpoint) as proxy:
+        connection = front.Etcd(proxy.endpoint)
+        # Sixteen at a time: seven times there and back.
+        clients = [
+            front.ElectionClient(connection, f"closing-{i}", ttl=60, via="kv") for i in range(112)
+        ]
+        for client in clients:
+            client.campaign("v")
+        proxy.delay = 0.1
+        proxy.mode = Mode.DELAY
+        began_at = time.monotonic()
+        connection.close()
+        assert time.monotonic() - began_at > timing.CLEANUP, "or nothing was tested"
+        assert not raw.lease_leases()
+
+
+def test_closing_gives_an_etcd_up_that_removes_nothing(
+    front: Front, own_server: EtcdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "CLEANUP", 0.2)
+    connection = front.Etcd(own_server.endpoint)
+    client = front.ElectionClient(connection, "x", ttl=TTL)
+    client.campaign("v")
+    own_server.pause()
+    began_at = time.monotonic()
+    connection.close()
+    assert time.monotonic() - began_at < timing.CLEANUP_OF_MANY / 2

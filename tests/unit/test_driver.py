@@ -142,3 +142,27 @@ def test_word_ends_the_wait_for_two_endpoints_as_well() -> None:
     wire = TwoEndpoints(Word.CANCELLED)
     assert carry_out(wire, inbox=True) is Word.CANCELLED
     assert wire.cancelled == [0, 1]
+
+
+def test_call_that_has_to_wait_for_others_hears_a_word_meanwhile() -> None:
+    class Crowded(ByHand):
+        cancelled = False
+
+        def invoke_at_once(self, _: Invoke) -> Reply | None:
+            return None
+
+        def start(self, _: Invoke, __: Callable[[Reply], None]) -> Callable[[], None]:
+            self.inbox.tell(Word.CANCELLED)
+            return self.cancel
+
+        def cancel(self) -> None:
+            self.cancelled = True
+
+    def plan() -> Generator[Any, Any, object]:
+        # So short that it is made directly, if that is possible at once.
+        return (yield Invoke(0, Method.RANGE, rpc_pb2.RangeRequest(), 0.1, ()))
+
+    inbox = Inbox()
+    wire: Any = Crowded(inbox)
+    assert Driver(make_link(FakeClock()), wire, None, inbox).run(plan()) is Word.CANCELLED  # type: ignore[arg-type]
+    assert wire.cancelled

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, overload
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
+from .._core.draining import Draining
 from .._core.line import Ticket
 from .._core.link import Link
 from .._core.looping import Conditions
@@ -290,15 +291,15 @@ class ElectionClient(ClientView[Leadership]):
                 longer renewed.
         """
         given = arguments.optional_seconds("timeout", timeout)
-        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
+        draining = Draining(self._link.clock, given)
         if not self._end(revoke=bool(revoke)):
             return
         clean_up = CleanUp()
         if self._etcd._alive():
-            await self._await_line(clean_up, deadline)
-            await self._leave(clean_up, deadline)
+            await self._await_line(clean_up, draining.deadline)
+            await self._leave(clean_up, draining.deadline)
         if self._owns:
-            await self._etcd._close(clean_up, deadline)
+            await self._etcd._close(clean_up, draining)
         clean_up.over()
 
     async def __aenter__(self) -> ElectionClient:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import errors
 from .._core import timing
 from .._core.background import Background
+from .._core.draining import Draining
 from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.delivery import Delivery
@@ -55,10 +56,11 @@ class Machinery:
         with contextlib.suppress(StopIteration):
             self._sentinel.__anext__().send(None)
 
-    async def drain(self, clean_up: CleanUp, deadline: float) -> None:
-        """Waits until nothing is left to be revoked, or the deadline."""
+    async def drain(self, clean_up: CleanUp, draining: Draining) -> None:
+        """Waits until nothing is left to be revoked, or the time is up."""
         for task in self.background.retirements():
-            await clean_up.settled(task.done, max(0.0, deadline - self.link.clock()))
+            while not task.done.done() and (left := draining.left(self.background.confirmed_at)):
+                await clean_up.settled(task.done, left)
 
     def finish_events(self, done: Callable[[], None] = lambda: None) -> Delivery | None:
         """No further event is told; ``done`` is called, on any thread, when all are."""
@@ -108,6 +110,7 @@ class Etcd:
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
+            Waiting for other calls of this connection does not count while etcd answers those.
         options: Further gRPC channel options, as (name, value) pairs.
         on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
             raises is logged. It may block: when 1000 events wait, further ones are dropped, and
@@ -171,13 +174,14 @@ class Etcd:
         """Closes its clients, then the connection. Idempotent.
 
         Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
-        longer renewed. A cancel is held back meanwhile.
+        longer renewed. As long as etcd confirms removals it goes on, up to 30 s in all. A cancel is
+        held back meanwhile.
         """
         clean_up = CleanUp()
-        await self._close(clean_up, self._link.clock() + timing.CLEANUP)
+        await self._close(clean_up, Draining(self._link.clock))
         clean_up.over()
 
-    async def _close(self, clean_up: CleanUp, deadline: float) -> None:
+    async def _close(self, clean_up: CleanUp, draining: Draining) -> None:
         if self._closed:
             return
         if self._alive():
@@ -193,9 +197,9 @@ class Etcd:
             machinery.finish_events()
             return
         for client in ending:
-            await client._await_line(clean_up, deadline)
+            await client._await_line(clean_up, draining.deadline)
             client._member.drop()
-        await machinery.drain(clean_up, deadline)
+        await machinery.drain(clean_up, draining)
         await clean_up.settled(machinery.loop.create_task(machinery.end()), timing.CLEANUP)
         await machinery.told(clean_up)
 
@@ -267,6 +271,6 @@ async def _until_the_loop_ends(machinery: Machinery) -> AsyncGenerator[None, Non
         yield
     finally:
         if not machinery.link.closed:
-            await machinery.drain(CleanUp(), machinery.link.clock() + timing.CLEANUP)
+            await machinery.drain(CleanUp(), Draining(machinery.link.clock))
             await machinery._stop()
             await machinery.told(CleanUp())

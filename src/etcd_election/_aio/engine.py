@@ -19,6 +19,7 @@ from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
 from .._io.grpc_aio import Wire
+from .._io.timers import Timers
 
 logger = logging.getLogger("etcd_election")
 
@@ -93,6 +94,7 @@ class Engine:
     ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
+        self._timers = Timers(loop)
         self._link = link
         self._wire = wire
         self._watcher = watcher
@@ -156,7 +158,7 @@ class Engine:
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys."""
-        return Subscription(self._watcher, lambda fact: self._soon(tell, fact))
+        return Subscription(self._watcher, partial(self._soon, tell))
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
@@ -164,7 +166,7 @@ class Engine:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
-        return self.loop.call_later(seconds, call).cancel
+        return self._timers.after(seconds, call)
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
@@ -193,4 +195,8 @@ class Engine:
 
     def _while_open(self, cancel: Cancel) -> Cancel:
         """A cancel that a closed loop makes needless, and impossible."""
-        return lambda: None if self.loop.is_closed() else cancel()
+        return partial(self._cancel_call, cancel)
+
+    def _cancel_call(self, cancel: Cancel) -> None:
+        if not self.loop.is_closed():
+            cancel()

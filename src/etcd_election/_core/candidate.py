@@ -103,7 +103,8 @@ class Candidate:
         now = link.clock()
         self.timeout = timeout
         self.gives_up_at = float("inf") if not timeout else now + timeout
-        self.unavailable_at = now + link.timeout
+        self._unavailable_at = 0.0
+        self.given(link.timeout)
         self._asked_at = now
         self._queued = 0.0
         self.began_at = now
@@ -131,7 +132,16 @@ class Candidate:
         """Its turn has come (a campaign may have run before it): the time to connect starts now."""
         now = self.began_at = self.link.clock()
         self._queued = now - self._asked_at
-        self.unavailable_at = now + self.link.timeout
+        self.given(self.link.timeout)
+
+    def given(self, seconds: float) -> None:
+        """So long, from now on, etcd has for making a key stand."""
+        self._unavailable_at = self.link.clock() + seconds - self.link.gate.held_up
+
+    @property
+    def unavailable_at(self) -> float:
+        """When that is over. While calls are held up by others of the connection, it moves."""
+        return self._unavailable_at + self.link.gate.held_up
 
     def check_time(self) -> None:
         """Raises CampaignTimeout when the time is up."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -38,22 +38,62 @@ from .method import Method
 Metadata = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
 class Invoke:
-    """One unary call on one endpoint.
+    """One unary call on one endpoint. Its representation shows no password and no token.
 
     Attributes:
+        endpoint: Where.
+        method: What is called.
+        request: What is sent.
+        timeout: Seconds from when it leaves to its end.
+        metadata: What goes with it.
+        sent_at: A reading of the clock before it left; moved by a front-end that had it wait.
+        until: When it is not to leave any more (``Gate.left``): ``NO_TURN`` is the reply then.
+        beat: Nobody waits for it: others leave first.
         beside: Another endpoint to ask as well, where this one is silent for some time.
         spare: True for that second call, which is left where many calls are under way.
     """
 
-    endpoint: int
-    method: Method
-    request: Message = field(repr=False)  # it may hold a password, and the metadata a token
-    timeout: float
-    metadata: Metadata = field(repr=False)
-    beside: int | None = None
-    spare: bool = False
+    __slots__ = (
+        "beat",
+        "beside",
+        "endpoint",
+        "metadata",
+        "method",
+        "request",
+        "sent_at",
+        "spare",
+        "timeout",
+        "until",
+    )
+
+    def __init__(
+        self,
+        endpoint: int,
+        method: Method,
+        request: Message,
+        timeout: float,
+        metadata: Metadata,
+        *,
+        sent_at: float = 0.0,
+        until: float = float("inf"),
+        beat: bool = False,
+        beside: int | None = None,
+        spare: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self.method = method
+        self.request = request
+        self.timeout = timeout
+        self.metadata = metadata
+        self.sent_at = sent_at
+        self.until = until
+        self.beat = beat
+        self.beside = beside
+        self.spare = spare
+
+    def __repr__(self) -> str:
+        return f"Invoke({self.endpoint}, {self.method}, timeout={self.timeout})"
 
     @property
     def beside_after(self) -> float:
@@ -64,7 +104,7 @@ class Invoke:
         """The call on ``beside``; it ends when the first does."""
         assert self.beside is not None  # noqa: S101 - asked only where there is one
         timeout = self.timeout - self.beside_after
-        return replace(self, endpoint=self.beside, timeout=timeout, beside=None, spare=True)
+        return Invoke(self.beside, self.method, self.request, timeout, self.metadata, spare=True)
 
 
 @dataclass(frozen=True)
@@ -143,6 +183,9 @@ class Failure:
     details: str
     cause: BaseException | None = None
 
+
+NO_TURN = Failure("DEADLINE_EXCEEDED", "its turn did not come in time")
+"""For a call that never left: those before it took all the time, and etcd did not answer them."""
 
 Reply = Message | Failure
 

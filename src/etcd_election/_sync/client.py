@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, overload
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
+from .._core.draining import Draining
 from .._core.line import Ticket
 from .._core.link import Link
 from .._core.looping import Conditions
@@ -286,14 +287,14 @@ class ElectionClient(ClientView[Leadership]):
                 longer renewed.
         """
         given = arguments.optional_seconds("timeout", timeout)
-        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
+        draining = Draining(self._link.clock, given)
         if not self._end(revoke=bool(revoke)):
             return
         if not self._etcd._foreign():
-            self._await_line(deadline)
-            self._leave(deadline)
+            self._await_line(draining.deadline)
+            self._leave(draining.deadline)
         if self._owns:
-            self._etcd._close(deadline)
+            self._etcd._close(draining)
 
     def __enter__(self) -> ElectionClient:
         try:

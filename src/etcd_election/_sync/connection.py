@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import errors
 from .._core import timing
 from .._core.background import Background
+from .._core.draining import Draining
 from .._core.effects import Plan
 from .._core.keywatch import Watchers
 from .._core.plans import reading
@@ -55,10 +56,11 @@ class Machinery:
         """Carries out plans that wait."""
         return Driver(self.link, self.wire, self.watcher, inbox)
 
-    def drain(self, deadline: float) -> None:
-        """Waits until nothing is left to be revoked, or the deadline."""
+    def drain(self, draining: Draining) -> None:
+        """Waits until nothing is left to be revoked, or the time is up."""
         for task in self.background.retirements():
-            task.done.wait(max(0.0, deadline - self.link.clock()))
+            while not task.done.is_set() and (left := draining.left(self.background.confirmed_at)):
+                task.done.wait(left)
 
     def stop(self) -> None:
         """Ends everything at once."""
@@ -89,6 +91,7 @@ class Etcd:
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
+            Waiting for other calls of this connection does not count while etcd answers those.
         options: Further gRPC channel options, as (name, value) pairs.
         on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
             raises is logged. It may block: when 1000 events wait, further ones are dropped, and
@@ -151,11 +154,11 @@ class Etcd:
         """Closes its clients, then the connection. Idempotent.
 
         Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
-        longer renewed.
+        longer renewed. As long as etcd confirms removals it goes on, up to 30 s in all.
         """
-        self._close(self._link.clock() + timing.CLEANUP)
+        self._close(Draining(self._link.clock))
 
-    def _close(self, deadline: float) -> None:
+    def _close(self, draining: Draining) -> None:
         with self._lock:
             if self._closed:
                 return
@@ -168,9 +171,9 @@ class Etcd:
         if machinery is None or machinery.process != os.getpid():
             return
         for client in ending:
-            client._await_line(deadline)
+            client._await_line(draining.deadline)
             client._member.drop()
-        machinery.drain(deadline)
+        machinery.drain(draining)
         machinery.stop()
         if self._setup.delivery is not None:
             self._setup.delivery.close()

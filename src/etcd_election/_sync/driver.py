@@ -39,7 +39,7 @@ T = TypeVar("T")
 Cancel = Callable[[], None]
 
 _DIRECT = 0.5
-"""Calls that take no longer are not interrupted by words."""
+"""Calls that take no longer, and need not wait for others, are not interrupted by words."""
 
 
 class _Replied:
@@ -189,7 +189,9 @@ class Driver:
 
     def _invoke(self, effect: Invoke) -> Reply | Beside | Word:
         if effect.timeout <= _DIRECT and effect.beside is None:
-            return self._wire.invoke(effect)
+            reply = self._wire.invoke_at_once(effect)
+            if reply is not None:
+                return reply
         cancels: list[Cancel] = []
         first, second = self._start(effect, cancels), 0
         beside_at = None

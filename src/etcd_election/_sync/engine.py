@@ -132,7 +132,7 @@ class Engine:
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
-        return self._wire.start(effect, lambda reply: self.later(partial(done, reply)))
+        return self._wire.start(effect, partial(self._reply, done))
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
@@ -163,6 +163,9 @@ class Engine:
         if delay:
             threading.Event().wait(delay)
         cancel()
+
+    def _reply(self, done: Callable[[Reply], None], reply: Reply) -> None:
+        self.later(partial(done, reply))
 
     def _begin(self, task: Task) -> None:
         self.tasks.add(task)

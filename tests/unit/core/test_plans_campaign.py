@@ -1062,6 +1062,28 @@ def test_an_endpoint_that_cannot_be_reached_is_unavailable_in_any_time() -> None
     c.script.raised(errors.Unavailable)
 
 
+def test_campaign_held_up_by_thousands_of_others_that_etcd_answers_is_not_unavailable() -> None:
+    c = Campaigning(via="kv", patience=5.0)
+    c.turn()
+    effect = c.script.expect(Invoke)
+    c.clock.advance(20.0)
+    effect.sent_at = c.clock()
+    c.link.gate.held_up += 20.0
+    c.grant()
+    c.join()
+    c.won()
+
+
+def test_beat_of_a_candidate_stands_aside_and_its_turn_does_not() -> None:
+    c = Campaigning().wait()
+    c.script.receive()
+    assert c.script.expect(Invoke).beat
+    c.read(c.own(), BEFORE)
+    assert c.script.watch() == {c.key, BEFORE.key}
+    c.incumbent_leaves()
+    assert not c.script.expect(Invoke).beat
+
+
 def test_no_key_within_the_connections_timeout_is_unavailable() -> None:
     c = Campaigning(patience=0.5).start()
     while c.script.effect is not None:

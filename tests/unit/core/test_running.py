@@ -159,7 +159,10 @@ def test_call_is_made_beside_when_the_first_is_silent_and_the_answer_ends_both()
     assert c.timer.what == pytest.approx(0.3)
     c.timer.call()
     second = c.call
-    assert second.what == Invoke(1, Method.RANGE, REQUEST, pytest.approx(0.6), (), spare=True)
+    assert second.what.endpoint == 1
+    assert second.what.request is REQUEST
+    assert second.what.timeout == pytest.approx(0.6)
+    assert second.what.spare
     second.call(SILENCE)
     assert c.got == [], "the first may still answer"
     reply = ranged()

@@ -21,7 +21,18 @@ from ... import errors
 from ...events import AuthenticatedAgain
 from ...pb import rpc_pb2
 from .. import status, timing
-from ..effects import Beside, Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
+from ..effects import (
+    NO_TURN,
+    Beside,
+    Effect,
+    Failure,
+    Invoke,
+    LookUp,
+    Plan,
+    Probe,
+    Sleep,
+    Word,
+)
 from ..link import Link
 from ..method import Method
 from ..status import Fault, Meaning
@@ -180,8 +191,12 @@ def ask(
     deadline: float,
     idempotent: bool = True,
     enduring: bool = False,
+    beat: bool = False,
 ) -> Plan[Answer | Refusal]:
     """Makes a call; a refusal that no repetition can mend is returned.
+
+    Time that calls of the connection wait for their turn, while etcd answers those before them,
+    does not count.
 
     Args:
         link: The connection.
@@ -191,6 +206,7 @@ def ask(
         deadline: When to give up.
         idempotent: Whether it may be carried out twice.
         enduring: Whether it goes on until the deadline where no secure connection can be made.
+        beat: Whether nobody waits for it, so that others leave first.
 
     Raises:
         Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
@@ -199,9 +215,11 @@ def ask(
     """
     attempts = _Attempts(link, operation, enduring=enduring)
     refused = 0
+    gate, until = link.gate, deadline - link.gate.held_up
     while True:
         if link.closed:
             raise errors.ClientClosed("the connection is closed: make a new Etcd")
+        deadline = until + gate.held_up
         yield from _look_up(link, deadline)
         yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
@@ -217,9 +235,21 @@ def ask(
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
         floor = link.cluster.revision
-        beside = attempts.beside(endpoint) if idempotent and method.doubles else None
-        effect = Invoke(endpoint, method, request, timeout, metadata, beside)
+        effect = Invoke(
+            endpoint,
+            method,
+            request,
+            timeout,
+            metadata,
+            sent_at=now,
+            until=until,
+            beat=beat,
+            beside=attempts.beside(endpoint) if idempotent and method.doubles else None,
+        )
         reply = yield from interruptible(effect)
+        if reply is NO_TURN:
+            raise attempts.given_up()
+        now, deadline = effect.sent_at, until + gate.held_up
         reply, endpoint, asked_at = attempts.taken(effect, reply, now)
         if not isinstance(reply, Failure):
             if method.linearizable and not reply.header.cluster_id:
@@ -236,7 +266,7 @@ def ask(
             refused += 1
             continue
         if meant not in status.RETRIED:
-            link.ring.worked(endpoint, link.clock())
+            link.spoke(endpoint, method)
             return Refusal(meant, reply, attempts.count)
         if not idempotent and meant not in status.NEVER_LEFT:
             raise status.error(operation, reply, maybe_applied=True)
@@ -254,6 +284,7 @@ def call(
     deadline: float,
     idempotent: bool = True,
     enduring: bool = False,
+    beat: bool = False,
 ) -> Plan[Answer]:
     """Makes a call whose refusal is an error.
 
@@ -269,6 +300,7 @@ def call(
         deadline=deadline,
         idempotent=idempotent,
         enduring=enduring,
+        beat=beat,
     )
     if isinstance(answer, Refusal):
         raise status.error(operation, answer.failure)

@@ -164,6 +164,6 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     lease.end(LostReason.CLOSED)
     link.release(lease.lease_id)
     candidate.session.lease = None
-    candidate.unavailable_at = link.clock() + max(link.timeout, candidate.session.ttl)
+    candidate.given(max(link.timeout, candidate.session.ttl))
     candidate.stood_before = candidate.endures
     candidate.stood = False
