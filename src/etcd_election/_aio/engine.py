@@ -18,7 +18,8 @@ from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
-from .._io.grpc_aio import Wire
+from .._core.timing import Clock
+from .._io.network import AsyncioWire
 
 logger = logging.getLogger("etcd_election")
 
@@ -49,6 +50,40 @@ class Task:
             logger.exception("a background task's end could not be told")
         if not self._engine.loop.is_closed():
             self.done.set_result(None)
+
+
+class _Timer:
+    """Calls when a clock has come so far; to be set again when that has jumped."""
+
+    def __init__(
+        self,
+        running: set[_Timer],
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        call: Callable[[], None],
+    ) -> None:
+        self._running = running
+        self._clock = clock
+        self._loop = loop
+        self._due_at = clock() + seconds
+        self._call = call
+        self._handle = loop.call_later(seconds, self._fire)
+        running.add(self)
+
+    def set(self) -> None:
+        """Computes anew how long it takes."""
+        self._handle.cancel()
+        self._handle = self._loop.call_later(max(0.0, self._due_at - self._clock()), self._fire)
+
+    def cancel(self) -> None:
+        """It does not call."""
+        self._running.discard(self)
+        self._handle.cancel()
+
+    def _fire(self) -> None:
+        self._running.discard(self)
+        self._call()
 
 
 def _unheard(task: Task) -> None:
@@ -89,7 +124,7 @@ class Engine:
     """
 
     def __init__(
-        self, link: Link, wire: Wire, watcher: Watcher, loop: asyncio.AbstractEventLoop
+        self, link: Link, wire: AsyncioWire, watcher: Watcher, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
@@ -98,6 +133,8 @@ class Engine:
         self._watcher = watcher
         self._stopped = False
         self._shut_by = float("-inf")
+        self._timers: set[_Timer] = set()
+        link.jumps.add(partial(self.later, self._set_timers))
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called when it has ended."""
@@ -164,7 +201,7 @@ class Engine:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
-        return self.loop.call_later(seconds, call).cancel
+        return _Timer(self._timers, self._link.clock, self.loop, seconds, call).cancel
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
@@ -186,6 +223,10 @@ class Engine:
             return
         self.loop.call_later(delay, cancel)
         self._shut_by = self.loop.time() + delay
+
+    def _set_timers(self) -> None:
+        for timer in list(self._timers):
+            timer.set()
 
     def _soon(self, tell: Callable[[Fact], None], fact: Fact) -> None:
         # Whoever tells holds a lock that the plan may want.
