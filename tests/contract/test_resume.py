@@ -14,6 +14,7 @@ from tests.support.waiting import eventually
 from .conftest import PATIENCE, Background, MakeClient
 
 
+@pytest.mark.real_etcd
 def test_a_successor_keeps_leadership_and_token(
     front: Front,
     server: EtcdServer,

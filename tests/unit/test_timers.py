@@ -17,16 +17,23 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.skipped = 0.0
         self.handles: list[Handle] = []
         self.soon: list[Callable[[], None]] = []
 
     def time(self) -> float:
         return self.now
 
+    def clock(self) -> float:
+        return self.now + self.skipped
+
     def call_at(self, when: float, call: Callable[..., None], *args: Any) -> Handle:
         handle = Handle(self, when, call, args)
         self.handles.append(handle)
         return handle
+
+    def call_later(self, delay: float, call: Callable[..., None], *args: Any) -> Handle:
+        return self.call_at(self.now + delay, call, *args)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         self.soon.append(call)
@@ -59,7 +66,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def timers(loop: Loop) -> Timers:
-    return Timers(cast("asyncio.AbstractEventLoop", loop))
+    return Timers(cast("asyncio.AbstractEventLoop", loop), loop.clock)
 
 
 def test_those_of_one_millisecond_share_a_timer_and_are_called_in_order(
@@ -139,9 +146,23 @@ def test_what_one_raises_holds_up_no_other(loop: Loop, timers: Timers) -> None:
     assert called == ["second"]
 
 
+def test_when_the_clock_jumps_they_are_set_anew(loop: Loop, timers: Timers) -> None:
+    called: list[str] = []
+    timers.after(1.0, lambda: called.append("soon"))
+    timers.after(60.0, lambda: called.append("later"))
+    loop.skipped = 59.0
+    timers.set_anew()
+    loop.turn(0.001)
+    assert called == ["soon"]
+    loop.turn(1.0)
+    assert called == ["soon", "later"]
+    assert not loop.handles
+
+
 def test_they_are_called_in_a_real_loop() -> None:
     async def wait() -> list[str]:
-        timers = Timers(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        timers = Timers(loop, loop.time)
         called: list[str] = []
         done = asyncio.Event()
         timers.after(0.002, lambda: called.append("never"))()

@@ -19,6 +19,7 @@ from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.delivery import Delivery
 from .._io.grpc_aio import Wire, refuse_after_fork
+from .._io.network import AsyncioWire
 from .._io.setup import Setup
 from ..events import Event
 from ..types import TLS
@@ -35,10 +36,11 @@ class Machinery:
     """What a connection works with once it is used: channels, watch stream, background."""
 
     def __init__(self, setup: Setup) -> None:
-        refuse_after_fork()
+        if setup.network is None:
+            refuse_after_fork()
         self.link = link = setup.link
         self.loop = asyncio.get_running_loop()
-        self.wire = Wire(link, setup.certificates, setup.options, self.loop)
+        self.wire = _wire(setup, self.loop)
         first = Hub(link, self.wire, self.loop, lambda: self.engine)
         self.hubs = [first]
         # A name may turn out to have several addresses.
@@ -91,6 +93,12 @@ class Machinery:
         for hub in self.hubs:
             hub.stop()
         await self.wire.close()
+
+
+def _wire(setup: Setup, loop: asyncio.AbstractEventLoop) -> AsyncioWire:
+    if setup.network is not None:
+        return setup.network.asyncio(setup.link, loop)
+    return Wire(setup.link, setup.certificates, setup.options, loop)
 
 
 class Etcd:

@@ -18,7 +18,7 @@ from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
-from .._io.grpc_aio import Wire
+from .._io.network import AsyncioWire
 from .._io.timers import Timers
 
 logger = logging.getLogger("etcd_election")
@@ -90,16 +90,17 @@ class Engine:
     """
 
     def __init__(
-        self, link: Link, wire: Wire, watcher: Watcher, loop: asyncio.AbstractEventLoop
+        self, link: Link, wire: AsyncioWire, watcher: Watcher, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
-        self._timers = Timers(loop)
+        self._timers = Timers(loop, link.clock)
         self._link = link
         self._wire = wire
         self._watcher = watcher
         self._stopped = False
         self._shut_by = float("-inf")
+        link.jumps.add(partial(self.later, self._timers.set_anew))
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called when it has ended."""

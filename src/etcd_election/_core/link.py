@@ -17,6 +17,7 @@ from .cluster import ClusterWatch, Header
 from .effects import Metadata
 from .endpoints import Endpoint, EndpointRing
 from .identity import Identity, NoIdentity
+from .jumps import Jumps
 from .lease import LeaseClock
 from .method import Lane, Method
 from .names import Names
@@ -43,6 +44,7 @@ class Link:
         identity: The certificates that connections are made with.
         timeout: What one operation may take in all, in seconds.
         clock: Goes on while the machine sleeps.
+        jumps: Who waits by it.
         random: Uniform in [0, 1).
         credentials: User and password, or None.
         gate: What limits the unary calls under way.
@@ -68,6 +70,7 @@ class Link:
         self.identity: Identity = NoIdentity()
         self.timeout = timeout
         self.clock = clock
+        self.jumps = Jumps()
         self.random = random
         self.credentials = credentials
         self.ring = EndpointRing(len(self.given))

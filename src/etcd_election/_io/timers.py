@@ -1,6 +1,7 @@
 """Timers of an event loop: those that are due within the same millisecond share one of the loop's.
 
-None is early, and none later by more than that millisecond. Used in the loop only.
+None is early, and none later by more than that millisecond. The clock is the connection's: where it
+jumps, they have to be set anew. Used in the loop only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import asyncio
 import math
 from collections.abc import Callable
 from functools import partial
+
+from .._core.timing import Clock
 
 _PER_SECOND = 1000
 
@@ -20,22 +23,31 @@ Calls = dict[int, Call]
 class Timers:
     """The timers of one connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         self._loop = loop
+        self._clock = clock
         self._due: dict[int, tuple[asyncio.TimerHandle, Calls]] = {}
         self._number = 0
 
     def after(self, seconds: float, call: Call) -> Cancel:
         """Calls later, in the order of asking; returns what cancels it, also when it is over."""
-        tick = math.ceil((self._loop.time() + seconds) * _PER_SECOND)
+        tick = math.ceil((self._clock() + seconds) * _PER_SECOND)
         due = self._due.get(tick)
         if due is None:
-            handle = self._loop.call_at(tick / _PER_SECOND, self._fire, tick)
-            due = self._due[tick] = (handle, {})
+            due = self._due[tick] = (self._set(tick), {})
         calls = due[1]
         self._number += 1
         calls[self._number] = call
         return partial(self._cancel, tick, calls, self._number)
+
+    def set_anew(self) -> None:
+        """The clock has jumped."""
+        for tick, (handle, calls) in list(self._due.items()):
+            handle.cancel()
+            self._due[tick] = (self._set(tick), calls)
+
+    def _set(self, tick: int) -> asyncio.TimerHandle:
+        return self._loop.call_later(tick / _PER_SECOND - self._clock(), self._fire, tick)
 
     def _cancel(self, tick: int, calls: Calls, number: int) -> None:
         if calls.pop(number, None) is None or calls:

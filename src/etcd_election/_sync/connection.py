@@ -18,6 +18,7 @@ from .._core.effects import Plan
 from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 from .._io.setup import Setup
 from ..events import Event
 from ..types import TLS
@@ -37,7 +38,7 @@ class Machinery:
 
     def __init__(self, setup: Setup) -> None:
         self.link = link = setup.link
-        self.wire = Wire(link, setup.certificates, setup.options)
+        self.wire = _wire(setup)
         first = Hub(link, self.wire)
         self.hubs = [first]
         # A name may turn out to have several addresses.
@@ -73,6 +74,12 @@ class Machinery:
         for hub in self.hubs:
             hub.stop()
         self.wire.close()
+
+
+def _wire(setup: Setup) -> BlockingWire:
+    if setup.network is not None:
+        return setup.network.blocking(setup.link)
+    return Wire(setup.link, setup.certificates, setup.options)
 
 
 class Etcd:

@@ -32,7 +32,7 @@ from .._core.effects import (
 )
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
-from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 
 T = TypeVar("T")
 
@@ -58,15 +58,19 @@ class OfCall:
         self.fact = fact
 
 
+class _Jumped:
+    """The clock has jumped."""
+
+
 class Inbox:
     """Facts for one plan. ``tell`` may be called on any thread and in signal handlers."""
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[Fact | OfCall | _Replied] = SimpleQueue()
+        self.queue: SimpleQueue[Fact | OfCall | _Replied | _Jumped] = SimpleQueue()
         self.tell: Callable[[Fact], None] = self.queue.put
 
 
-def run(wire: Wire, plan: Plan[T]) -> T:
+def run(wire: BlockingWire, plan: Plan[T]) -> T:
     """Carries out a plan of calls and pauses."""
     value: Any = None
     try:
@@ -88,7 +92,7 @@ def run(wire: Wire, plan: Plan[T]) -> T:
         plan.close()
 
 
-def _both(wire: Wire, effect: Invoke) -> Reply | Beside:
+def _both(wire: BlockingWire, effect: Invoke) -> Reply | Beside:
     """Makes a call, and when it is time the same one on another endpoint."""
     replies: SimpleQueue[tuple[bool, Reply]] = SimpleQueue()
     cancels = [wire.start(effect, lambda reply: replies.put((False, reply)))]
@@ -112,7 +116,7 @@ def _both(wire: Wire, effect: Invoke) -> Reply | Beside:
 class Driver:
     """Carries out plans that have an inbox: they wait, watch, and keep one long call open."""
 
-    def __init__(self, link: Link, wire: Wire, watcher: Watcher, inbox: Inbox) -> None:
+    def __init__(self, link: Link, wire: BlockingWire, watcher: Watcher, inbox: Inbox) -> None:
         self._link = link
         self._wire = wire
         self._inbox = inbox
@@ -125,6 +129,7 @@ class Driver:
     def run(self, plan: Plan[T]) -> T:
         """Carries out a plan; however it ends, no watch and no call of it is left."""
         value: Any = None
+        forget = self._link.jumps.add(lambda: self._inbox.queue.put(_Jumped()))
         try:
             while True:
                 value = self._carry_out(plan.send(value))
@@ -132,6 +137,7 @@ class Driver:
             result: T = stop.value
             return result
         finally:
+            forget()
             try:
                 plan.close()
             finally:
@@ -165,6 +171,8 @@ class Driver:
                 item = self._inbox.queue.get(left != 0, left)
             except Empty:
                 return None
+            if isinstance(item, _Jumped):
+                continue
             if not isinstance(item, OfCall):
                 return item
             if item.number == self._call:
