@@ -14,6 +14,7 @@ from tests.support.fronts import Front
 from tests.support.proxy import Mode, TcpProxy
 
 
+@pytest.mark.real_etcd
 def test_campaigns_that_wait_for_each_other_longer_than_the_timeout_are_all_elected(
     front: Front, server: EtcdServer
 ) -> None:

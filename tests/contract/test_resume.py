@@ -48,6 +48,7 @@ def test_a_successor_keeps_leadership_and_token(
     assert waiting.result(PATIENCE).token > leadership.token
 
 
+@pytest.mark.real_etcd
 @pytest.mark.parametrize("via", ["kv", "service"])
 def test_a_successor_keeps_the_place_of_a_candidate_that_waits_by_watch(
     front: Front,

@@ -238,6 +238,7 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
         assert sum(call.done() and call.result().held for call in calls) == 1
 
 
+@pytest.mark.real_etcd
 def test_closing_leaves_no_lease_while_etcd_goes_on_removing_them(
     front: Front, server: EtcdServer, raw: RawEtcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
