@@ -43,7 +43,8 @@ class Cluster:
     ``advance``; when they return, it is done. A leadership is meant by itself, by its client, or by
     the name of the election that it leads.
 
-    Needs no end: nothing of it runs while nothing is waited for.
+    It is there for as long as it is referred to, or a connection to it is. It needs no end: nothing
+    of it runs while nothing is waited for.
 
     Attributes:
         endpoint: Where it is: ``host:port``, for ``Etcd`` and ``ElectionClient``.
@@ -150,7 +151,8 @@ class Cluster:
         What was due meanwhile is done: leases are renewed, if etcd answers and their
         ``renew_while`` and ``max_term`` allow, others run out; timeouts and pauses of the
         library pass. Waits for renewals; what the threads or tasks of the code under test do then
-        has to be waited for as ever (``wait_lost``, a future's ``result``).
+        has to be waited for as ever (``wait_lost``, a future's ``result``). A call that one of
+        them is just making may find its time over: wait for its end first.
 
         Args:
             seconds: How much.

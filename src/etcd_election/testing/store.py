@@ -18,11 +18,11 @@ from typing import Any
 from google.protobuf.message import Message
 
 from .._core.effects import Failure
+from .._core.timing import MIN_TTL
 from ..pb import kv_pb2, rpc_pb2, v3election_pb2
 
-MIN_TTL = 2
-LARGEST = 1_572_864
-
+_LARGEST = 1_572_864
+"""Bytes of a request: etcd's own limit, by default."""
 _TERM = 2
 _FIELDS = {
     rpc_pb2.RangeRequest.KEY: "key",
@@ -46,8 +46,6 @@ _RELATIONS: dict[int, Callable[[Any, Any], bool]] = {
     rpc_pb2.Compare.LESS: operator.lt,
     rpc_pb2.Compare.NOT_EQUAL: operator.ne,
 }
-
-_ELECTION = (v3election_pb2.ProclaimRequest, v3election_pb2.CampaignRequest)
 
 Sink = Callable[[kv_pb2.Event], None]
 
@@ -109,8 +107,9 @@ class Store:
         Raises:
             Refused: Etcd does not like it; nothing was changed.
         """
-        if request.ByteSize() > LARGEST:
-            code = "UNKNOWN" if type(request) in _ELECTION else "INVALID_ARGUMENT"
+        if request.ByteSize() > _LARGEST:
+            in_election = isinstance(request, v3election_pb2.ProclaimRequest)
+            code = "UNKNOWN" if in_election else "INVALID_ARGUMENT"
             raise Refused(code, "etcdserver: request is too large")
         self._revision_of_change = self.revision + 1
         response: Any = self._requests[type(request)](request)
