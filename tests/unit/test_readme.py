@@ -21,6 +21,7 @@ import etcd_election
 from etcd_election import ElectionClient, Leadership, LostReason, errors, events
 from etcd_election._core import timing, weights
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
+from etcd_election.testing import Cluster, Rival
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -32,8 +33,11 @@ SPANS = re.findall(r"`([^`\n]+)`", PROSE)
 
 VARIABLES = {
     "asyncio": asyncio,
+    "LostReason": LostReason,
     "client": ElectionClient,
+    "cluster": Cluster(),
     "leadership": Leadership,
+    "rival": Rival,
     "rpc_pb2": rpc_pb2,
     "signal": signal,
     "sys": sys,
@@ -42,7 +46,7 @@ VARIABLES = {
 
 SINCE = {"asyncio.timeout": (3, 11)}
 """Not in every Python that is supported."""
-METHODS = (ElectionClient, Leadership)
+METHODS = (ElectionClient, Leadership, Cluster)
 """Whose methods the text names without saying whose they are."""
 
 
@@ -88,6 +92,14 @@ def test_an_example_compiles_and_uses_what_exists(code: str) -> None:
             assert hasattr(VARIABLES[node.value.id], node.attr), ast.unparse(node)
     for function, call in calls(tree):
         assert accepts(function, call), ast.unparse(call)
+
+
+def test_the_example_of_a_test_passes() -> None:
+    (example,) = (code for code in PYTHON if "etcd_election.testing" in code)
+    defined: dict[str, Any] = {}
+    exec(example, defined)
+    (test,) = (value for name, value in defined.items() if name.startswith("test_"))
+    test()
 
 
 def test_names_in_the_text_exist() -> None:
