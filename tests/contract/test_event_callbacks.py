@@ -27,6 +27,7 @@ def told() -> Told:
     return Told()
 
 
+@pytest.mark.real_etcd
 def test_a_callback_that_raises_is_logged_and_harms_nothing(
     front: Front, server: EtcdServer, election_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_callback_that_raises_is_logged_and_harms_nothing(
     assert "ValueError" in caplog.text
 
 
+@pytest.mark.real_etcd
 def test_a_callback_that_blocks_harms_nothing_and_is_not_waited_for(
     front: Front, server: EtcdServer, election_name: str
 ) -> None:
@@ -111,6 +113,7 @@ def test_a_connection_collected_unclosed_ends_the_thread_although_its_callback_k
     gc.collect()
 
 
+@pytest.mark.real_etcd
 def test_in_a_quiet_hour_nothing_is_logged_at_info_or_above(
     front: Front,
     server: EtcdServer,

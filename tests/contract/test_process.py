@@ -20,6 +20,8 @@ from tests.support.waiting import eventually
 
 from .conftest import PATIENCE
 
+pytestmark = pytest.mark.real_etcd
+
 EXITS = {
     "leading": """
         client = ElectionClient(endpoint, name, ttl=3)

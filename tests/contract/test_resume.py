@@ -16,6 +16,7 @@ from tests.support.raw import RawEtcd
 from .conftest import PATIENCE, Background, MakeClient
 
 
+@pytest.mark.real_etcd
 def test_a_successor_keeps_leadership_and_token(
     front: Front,
     server: EtcdServer,

@@ -28,6 +28,7 @@ from .conftest import PATIENCE, Background, MakeClient
 TTL = 3
 
 
+@pytest.mark.real_etcd
 def test_leadership_lasts_over_many_ttls(make_client: MakeClient, raw: RawEtcd) -> None:
     leadership = make_client(ttl=2).campaign("v")
     assert not leadership.wait_lost(6.5)
@@ -132,6 +133,7 @@ def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
         assert client.campaign("v").held
 
 
+@pytest.mark.real_etcd
 def test_a_link_that_goes_deaf_is_left_for_a_new_connection(
     front: Front, server: EtcdServer
 ) -> None:
@@ -172,6 +174,7 @@ def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
         assert caught.value.reason is LostReason.KEY_DELETED
 
 
+@pytest.mark.real_etcd
 def test_a_key_deleted_while_the_link_is_cut_is_found_by_the_beat(
     front: Front, server: EtcdServer, raw: RawEtcd, election_name: str
 ) -> None:
@@ -211,7 +214,7 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
     args = ["--max-concurrent-streams=8"] if limited else []
     with (
         EtcdServer(etcd_binary, args=args) as server,
-        RawEtcd(server.endpoint) as raw,
+        server.view() as raw,
         front.Etcd(server.endpoint) as connection,
     ):
         leader = front.ElectionClient(connection, "x", ttl=5)
