@@ -19,6 +19,7 @@ import pytest
 
 import etcd_election
 from etcd_election import ElectionClient, Leadership, LostReason, errors, events
+from etcd_election._cli import options
 from etcd_election._core import timing, weights
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
 from etcd_election.testing import Cluster, Rival
@@ -105,6 +106,7 @@ def test_the_example_of_a_test_passes() -> None:
 def test_names_in_the_text_exist() -> None:
     known = {*vars(etcd_election), *vars(builtins), *LostReason.__members__}
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
+    known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     named = [span for span in SPANS if re.fullmatch(r"[A-Z]\w+", span)]
     assert len(named) > 10
     assert [name for name in named if name not in known] == []
