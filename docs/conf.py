@@ -59,7 +59,6 @@ FRONT_ENDS = {"Etcd", "ElectionClient", "Leadership", "Observer"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
-autodoc_preserve_defaults = True
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 python_maximum_signature_line_length = 80
@@ -79,10 +78,11 @@ def find_public(app: Any, env: Any, node: Any, content: Any) -> Any:
     )
 
 
-def hide_constructor(_app: object, _what: str, name: str, *_: object) -> tuple[str, None] | None:
+def hide_constructor(_app: object, what: str, name: str, *rest: Any) -> tuple[str, None] | None:
     """What a user never makes has no arguments to show."""
-    made = name.rpartition(".")[2] in {"Leadership", "Observer"}
-    return ("", None) if made else None
+    _item, _options, shown, _returned = rest
+    made_here = what == "exception" or name.rpartition(".")[2] in {"Leadership", "Observer"}
+    return ("", None) if made_here and shown else None
 
 
 # -- how it looks

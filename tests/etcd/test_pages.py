@@ -1,9 +1,9 @@
 """The README and the pages in docs/, done as a reader does them, from the top to the bottom.
 
 A page has a folder and an etcd. Its python blocks are programs, its console blocks terminals: what
-follows a `$` is run there, and what else stands there must be printed, numbers apart; a number that
-was seen once is the same wherever it stands again, also in a command. A program that goes on is
-told to end, by SIGTERM if it wants that, or its key is deleted as by an administrator.
+follows a `$` is run there, and what else stands there must be printed. A pid and a token may be any
+number, the same wherever it stands again, also behind `kill`. A program that goes on is told to
+end, by SIGTERM if it wants that, or its key is deleted as by an administrator.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
 PATIENCE = 30.0
+ENDS_WITHIN = 3.0
 ELECTION = "my-service"
 WELL_KNOWN = "127.0.0.1:2379"
 
@@ -66,7 +68,10 @@ class Terminal:
         return self.process.poll() is not None
 
     def end(self) -> None:
-        """Ends it with all that it has started."""
+        """Ends it with all that it has started, which it is asked to do itself first."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(ENDS_WITHIN)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -79,7 +84,7 @@ class Reader:
         self.page = page
         self.terminals: list[Terminal] = []
         self._folder = folder
-        self._numbers: dict[str, str] = {}
+        self.numbers: dict[str, str] = {}
         ports = [int(endpoint.partition(":")[2])] if endpoint else free_ports(2)
         self.endpoint = endpoint or f"127.0.0.1:{ports[0]}"
         self._env = {name: text for name, text in os.environ.items() if "ETCD" not in name}
@@ -169,7 +174,9 @@ class Reader:
             running = [terminal for terminal in self.terminals if not terminal.ended]
             self._expect(parts[0], running)
         for command, output in zip(parts[1::2], parts[2::2], strict=True):
-            typed = re.sub(r"\d+", lambda n: self._numbers.get(n[0], n[0]), command)
+            typed = command
+            if command.startswith("kill "):
+                typed = re.sub(r"\d{2,}", lambda pid: self.numbers[pid[0]], command)
             if typed == "etcd" or typed.startswith("etcd "):
                 self._start_etcd(typed)
                 continue
@@ -199,12 +206,12 @@ class Reader:
 
     def _matches(self, wanted: str, printed: str) -> bool:
         """Whether the lines wanted follow each other somewhere; keeps their numbers if so."""
-        seen = dict(self._numbers)
+        seen = dict(self.numbers)
         found = re.search(pattern(wanted, seen), printed, re.MULTILINE)
         if found is None:
             return False
         groups = found.groupdict()
-        self._numbers |= {name.lstrip("n"): number for name, number in groups.items()}
+        self.numbers |= {name.lstrip("n"): number for name, number in groups.items()}
         return True
 
 
@@ -274,8 +281,13 @@ def test_a_page_does_what_it_says(
 def test_the_tutorial_leads_from_an_empty_folder_to_a_fail_over(folder: Path) -> None:
     with reading(Page(DOCS / "tutorial.md"), folder, None) as reader:
         reader.read()
-        *_, told_to_end = (terminal for terminal in reader.terminals if "pid" in terminal.printed())
-        assert told_to_end.process.wait(PATIENCE) == 0
+        ends = {
+            str(terminal.process.pid): terminal.process.wait(PATIENCE)
+            for terminal in reader.terminals[1:]
+            if terminal.process.pid != int(reader.numbers["4713"])
+        }
+        assert ends[reader.numbers["4711"]] == -signal.SIGKILL
+        assert ends[reader.numbers["4712"]] == 0
 
 
 def test_the_permissions_are_enough_and_no_more(folder: Path, own_server: EtcdServer) -> None:

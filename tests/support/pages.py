@@ -94,4 +94,5 @@ def _block(text: str, found: re.Match[str]) -> Block:
 
 
 README = Page(ROOT / "README.md")
-PAGES = [README, *(Page(path) for path in sorted(DOCS.rglob("*.md")))]
+OTHERS = [Page(ROOT / f"{name}.md") for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")]
+PAGES = [README, *OTHERS, *(Page(path) for path in sorted(DOCS.rglob("*.md")))]
