@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, balance INTEGER NOT N
 # The same leader writes again and again: a token that is equal passes.
 RAISE_FENCE = """
 INSERT INTO fence (election, token) VALUES (?, ?)
-ON CONFLICT (election) DO UPDATE SET token = excluded.token WHERE excluded.token >= fence.token
+ON CONFLICT (election) DO UPDATE SET token = excluded.token
+WHERE excluded.token >= fence.token
 """
 
 

@@ -16,7 +16,6 @@ DOCS = ROOT / "docs"
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-DIRECTIVES = re.compile(r"^```\{.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ class Page:
     def links(self) -> list[str]:
         """Where it leads to, but for other sites."""
         links = re.findall(r"\]\(([^)\s]+)\)", self.prose)
-        # A directive that shows a picture or another file.
-        links += re.findall(r"^```\{(?:image|include)\} (\S+)$", self.text, re.MULTILINE)
+        links += re.findall(r"^```\{include\} (\S+)$", self.text, re.MULTILINE)
         return [link for link in links if not re.match(r"https?:", link)]
 
     @property

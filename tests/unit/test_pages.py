@@ -225,6 +225,9 @@ def test_the_table_of_ttls_is_computed() -> None:
         ]
         assert row[1:] == (told[0], f"{ttl + 0.7:g}", *told[1:]), row
     assert "within ttl + 0.7 s" in (DOCS / "guarantees.md").read_text()
+    drawn = (DOCS / "failover.svg").read_text()
+    assert f"believes until {15 - timing.margin(15):g} s" in drawn
+    assert "0.7 s at the latest" in drawn
 
 
 def test_the_readme_is_a_page_of_the_documentation() -> None:
