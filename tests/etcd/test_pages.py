@@ -143,7 +143,9 @@ class Reader:
         terminal = self._start([sys.executable, str(program)])
         if "while " in block.code or ".run(" in block.code:
             eventually(
-                lambda: terminal.ended or "working" in terminal.printed(),
+                lambda: (
+                    terminal.ended or re.search(r"^working.*\n", terminal.printed(), re.MULTILINE)
+                ),
                 PATIENCE,
                 lambda: f"{program} does not work: {terminal.printed()}",
             )
@@ -182,7 +184,8 @@ class Reader:
                 continue
             script = f"exec {self._localized(typed)}" if "python" in typed else typed
             terminal = self._start(["/bin/bash", "-c", script])
-            self._expect(output, [terminal])
+            if output.strip():
+                self._expect(output, [terminal])
             if not output.strip() or terminal.ended:
                 assert terminal.process.wait(PATIENCE) == 0, terminal.printed()
 
@@ -229,7 +232,8 @@ def pattern(wanted: str, known: dict[str, str]) -> str:
         else:
             text += rf"(?P=n{part})" if part in named else rf"(?P<n{part}>\d+)"
             named.add(part)
-    return text + r"$"
+    # A line is read when all of it is there.
+    return text + r"\n"
 
 
 @pytest.fixture
