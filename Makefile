@@ -18,7 +18,7 @@ DEMO := .venv-demo
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml README.md LICENSE
 WHEEL = $$(echo dist/*.whl)
 
-.PHONY: help venv demo test test-etcd test-etcds sim faults picture test-floors test-newest test-pythons \
+.PHONY: help venv demo docs test test-etcd test-etcds sim faults picture test-floors test-newest test-pythons \
         test-pure-protobuf coverage lint protos protos-check clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make faults               candidates, clusters and links under faults, for 10 minutes;'
 	@echo '                          SECONDS=600 SEED=1 ETCD=path VIA=kv are what may be given'
 	@echo 'make picture              draws docs/fault-run.svg: one short run, who believed and who led'
+	@echo 'make docs                 the documentation, in build/docs; a warning is an error'
 	@echo 'make test-floors          unit and smoke tests: oldest Python, grpcio and protobuf'
 	@echo 'make test-newest          the same with the newest ones'
 	@echo 'make test-pythons         test-newest with every Python from 3.10 to 3.14 found'
@@ -123,6 +124,12 @@ faults: venv
 picture: venv
 	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh one --seconds=$(or $(SECONDS),24) \
 	  --seed=$(or $(SEED),408) --via=$(or $(VIA),kv) --picture=docs/fault-run.svg
+
+# Anew each time: what is left of the last one hides a warning.
+docs: venv
+	@rm -rf build/docs
+	@$(VENV)/bin/sphinx-build -q -W --keep-going -n -b html docs build/docs
+	@echo 'build/docs/index.html'
 
 $(FLOORS)/.wheel: dist/.built
 	$(call make_venv,$(FLOORS),"$$(PYTHON=$(PYTHON) scripts/find_python.sh oldest)")

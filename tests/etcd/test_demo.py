@@ -1,4 +1,4 @@
-"""The demonstration and the README's example, run as users run them."""
+"""The demonstration, run as users run it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.etcd_server import EtcdServer, etcd_version
-from tests.support.raw import RawEtcd
+from tests.support.etcd_server import etcd_version
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,39 +177,3 @@ def test_a_ttl_that_cannot_be_is_refused(start: Start) -> None:
         _, errors = process.communicate(timeout=ENDS_WITHIN)
         assert process.returncode == 2
         assert "argument --ttl:" in errors
-
-
-@pytest.mark.smoke
-@pytest.mark.leaves_lease
-@pytest.mark.parametrize(
-    ("number", "last_words"),
-    [(0, "leads no more: LostReason.KEY_DELETED"), (1, "working, with fencing token {token}")],
-    ids=["blocking", "asyncio"],
-)
-def test_the_examples_of_the_readme_lead_until_their_key_is_deleted(
-    server: EtcdServer, raw: RawEtcd, number: int, last_words: str
-) -> None:
-    examples = re.findall(
-        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    code = examples[number].replace("127.0.0.1:2379", server.endpoint)
-    assert server.endpoint in code
-    with subprocess.Popen(
-        [sys.executable, "-u", "-W", "error", "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            (leader,) = raw.candidates("my-service")
-            assert first == f"working, with fencing token {leader.create_revision}\n"
-            assert leader.value == b"host-1"
-            raw.delete(leader.key)
-            output, errors = process.communicate(timeout=ENDS_WITHIN)
-        finally:
-            process.kill()
-    assert (process.returncode, errors) == (0, "")
-    said = (first + output).splitlines()
-    assert said[-1] == last_words.format(token=leader.create_revision)

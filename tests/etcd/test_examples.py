@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -169,6 +171,50 @@ def test_opentelemetry_counts_every_kind_of_event(server: EtcdServer, election_n
         leadership.resign()
         eventually(lambda: leading() == [0], PATIENCE)
     provider.shutdown()
+
+
+def test_sqlite_refuses_the_write_of_a_former_leader(
+    start: Start, server: EtcdServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "accounts.db"
+    process = start("fencing_sqlite", server.endpoint, str(path))
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+    assert [line.split(maxsplit=2)[:2] for line in out.splitlines()] == [
+        ["ann", "wrote,"],
+        ["ben", "wrote,"],
+        ["ann", "was"],
+    ]
+    with closing(sqlite3.connect(path)) as database:
+        balances = database.execute("SELECT * FROM account ORDER BY name").fetchall()
+    assert balances == [("ann", 10), ("ben", 10)]
+
+
+def test_sqlite_writes_whole_transactions_of_tokens_that_do_not_fall(tmp_path: Path) -> None:
+    module = load("fencing_sqlite")
+    path = str(tmp_path / "accounts.db")
+    store, other = module.Fenced(path, "accounts"), module.Fenced(path, "others")
+
+    def deposit(token: int, by: Any = store, *, fails: bool = False) -> None:
+        with by.writing(token) as database:
+            database.execute("INSERT INTO account VALUES (?, 1)", (f"{token} {random.random()}",))
+            if fails:
+                raise ZeroDivisionError
+
+    def count() -> int:
+        with closing(sqlite3.connect(path)) as database:
+            return int(database.execute("SELECT count(*) FROM account").fetchone()[0])
+
+    deposit(5)
+    deposit(5)
+    deposit(3, other)
+    assert count() == 3
+    with pytest.raises(ZeroDivisionError):
+        deposit(9, fails=True)
+    deposit(7)  # the fence of what was rolled back is, too
+    with pytest.raises(module.StaleToken):
+        deposit(6)
+    assert count() == 4
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What docs/guarantees.md names exists, be it a test, a row, a remedy or a link."""
+"""What docs/guarantees.md names exists, be it a test, a row or a remedy."""
 
 from __future__ import annotations
 
@@ -63,20 +63,6 @@ def test_every_promise_is_guarded() -> None:
     for promise in PROMISES[1:]:
         assert "\nGuarded by:" in promise, promise.partition("\n")[0]
         assert re.search(r"`tests/[^`]+::test_", promise), promise.partition("\n")[0]
-
-
-def anchors(text: str) -> set[str]:
-    """Of the headings, as they are linked to."""
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)\s]+)\)", TEXT))))
-def test_every_link_leads_somewhere(link: str) -> None:
-    path, _, anchor = link.partition("#")
-    target = (DOCS / path).resolve() if path else DOCS / "guarantees.md"
-    assert target.is_file()
-    assert not anchor or anchor in anchors(target.read_text())
 
 
 def test_the_numbers_are_those_of_the_library() -> None:

@@ -118,7 +118,7 @@ def test_the_metadata_states_license_and_requirements(metadata: Message) -> None
         "grpcio<2,>=1.80",
         "protobuf<8,>=6.30",
     ]
-    assert set(metadata.get_all("Provides-Extra") or []) == {"demo", "dev", "test"}
+    assert set(metadata.get_all("Provides-Extra") or []) == {"demo", "dev", "docs", "test"}
 
 
 def test_the_generators_have_the_same_pins_everywhere(metadata: Message) -> None:

@@ -107,7 +107,7 @@ class LeadershipView:
 
     @property
     def token(self) -> int:
-        """The fencing token: the create revision of the key. Grows from leader to leader."""
+        """The fencing token, the key's create revision. It grows from leader to leader."""
         return self._state.token
 
     @property
