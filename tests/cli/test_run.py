@@ -177,7 +177,7 @@ def test_a_command_that_the_system_refuses_gives_leadership_up(
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o755)
-    program = cli("run", election_name, at, "--", str(broken))
+    program = cli("run", election_name, at, "--hold", "1m", "--", str(broken))
     assert program.wait() == 126
     assert "cannot run" in program.err
     assert raw.range(f"{election_name}/", prefix=True) == []

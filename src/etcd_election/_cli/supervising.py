@@ -66,18 +66,17 @@ class Supervisor:
         self._guard = guard
         self._signals = signals
         self._voice = voice
+        self._hold_until = 0.0
         self._beat = min(_LONGEST, job.ttl / _LOOKS)
 
     def lead(self, leadership: Leadership) -> None:
         """One term. Called by the client's ``run`` or in its ``lead`` block."""
-        elected_at = time.monotonic()
+        self._hold_until = time.monotonic() + self._job.hold
         self.led = True
         remove = leadership.on_lost(lambda _: self._signals.wake())
         try:
             if self._has_room(leadership):
                 self._run(leadership)
-            if self.status is not None:
-                self._hold(leadership, elected_at)
         except BaseException:
             # Whatever it is: leadership is given up next, and nobody may run then.
             self._guard.close()
@@ -192,6 +191,7 @@ class Supervisor:
         )
         if not over.told:
             self.status = over.status
+            self._hold(leadership)
             return
         while leadership.held:
             if leadership.remaining > self._job.grace:
@@ -201,9 +201,9 @@ class Supervisor:
             else:
                 self._pause()
 
-    def _hold(self, leadership: Leadership, elected_at: float) -> None:
+    def _hold(self, leadership: Leadership) -> None:
         """Goes on leading, so that nobody runs the same job again."""
-        while time.monotonic() - elected_at < self._job.hold and leadership.held:
+        while time.monotonic() < self._hold_until and leadership.held:
             if set(ENDING) & set(self._pause()) or self._signals.stopped is not None:
                 return
 
