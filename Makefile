@@ -109,7 +109,7 @@ test-etcd: venv
 	@test -n "$(ETCD)" || { echo 'usage: make test-etcd ETCD=path' >&2; exit 2; }
 	@command -v '$(ETCD)' >/dev/null || { echo 'make: there is no $(ETCD)' >&2; exit 2; }
 	@ETCD="$$(command -v '$(ETCD)')"; export ETCD; "$$ETCD" --version </dev/null && \
-	  $(VENV)/bin/python -m pytest -q -n $(JOBS) tests/contract tests/aio tests/etcd
+	  $(VENV)/bin/python -m pytest -q -n $(JOBS) tests/contract tests/aio tests/cli tests/etcd
 
 SEEDS ?= 0:20000
 

@@ -93,7 +93,7 @@ else
   while read -r version path; do
     [ -n "$version" ] || continue
     export ETCD=$path
-    part "etcd $version ($path)" tests/contract tests/aio tests/etcd \
+    part "etcd $version ($path)" tests/contract tests/aio tests/cli tests/etcd \
       ${options[@]+"${options[@]}"}
   done <<<"$etcds"
   read -r version path <<<"$newest"

@@ -38,15 +38,17 @@ def spawn(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    errors: IO[bytes] | int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Starts a process in a session of its own: a Ctrl-C at the terminal is for the tests alone.
 
     Args:
         command: Begins with the path of an executable.
-        output: Where its stdout and stderr go.
+        output: Where its stdout goes, and its stderr unless `errors` says where.
         cwd: Where it runs.
         env: Its whole environment; None: that of this process.
         stdin: `subprocess.PIPE` to talk to it.
+        errors: Where its stderr goes.
     """
     launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command]
     return _spawner.submit(
@@ -56,6 +58,6 @@ def spawn(
         cwd=cwd,
         stdin=stdin,
         stdout=output,
-        stderr=output,
+        stderr=output if errors is None else errors,
         start_new_session=True,
     ).result()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from etcd_election._cli import guardian
 from etcd_election._core import timing
 from tests.faults.checker import judge
 from tests.sim.mutations import MUTATIONS
@@ -89,3 +90,5 @@ def test_the_numbers_are_those_of_the_library() -> None:
     assert "a read every 4 s" in PROSE
     assert timing.MAX_WAITS == 16
     assert "at most 16 such waits" in PROSE
+    assert "SIGKILL 0.1 s before that deadline" in PROSE
+    assert guardian.AHEAD == 0.1

@@ -72,6 +72,7 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> N
     info = f"etcd_election-{etcd_election.__version__}.dist-info"
     assert tops == {"etcd_election", info}
     assert "etcd_election/py.typed" in names
+    assert "etcd_election/_cli/guardian.py" in names, "which is run as a file"
     for stub in STUBS:
         assert f"etcd_election/pb/{stub}.py" in names
         assert f"etcd_election/pb/{stub}.pyi" in names
@@ -145,6 +146,21 @@ def test_it_imports_where_src_is_out_of_reach(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not Path(done.stdout.strip()).is_relative_to(ROOT / "src")
+
+
+def test_the_command_is_installed_and_is_the_module_too(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("etcd-election")
+    for command in ([str(script)], [sys.executable, "-m", "etcd_election"]):
+        done = subprocess.run(
+            [*command, "--version"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = f"etcd-election {etcd_election.__version__}\n"
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
 # Both register messages of the same origin in the one pool that a process has.

@@ -107,3 +107,26 @@ def test_core_names_no_front_end_and_no_io_not_even_in_a_function(module: str) -
 def test_every_module_of_the_core_was_looked_at() -> None:
     files = {path.stem for path in (PACKAGE / "_core").rglob("*.py")} - {"__init__"}
     assert {name.rpartition(".")[2] for name in MODULES} == files | {"plans"}
+
+
+LIBRARY = sorted(
+    path for path in PACKAGE.rglob("*.py") if "_cli" not in path.parts and path.stem != "__main__"
+)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_library_knows_nothing_of_the_command(path: Path) -> None:
+    named = imports(path)
+    assert not [name for name in named if name.startswith("etcd_election._cli")]
+    assert not named & {"argparse", "getpass", "subprocess"}
+
+
+def test_who_uses_the_library_does_not_load_the_command() -> None:
+    program = "import sys, etcd_election, etcd_election.aio; print(*sys.modules, sep=chr(10))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = done.stdout.split()
+    assert "etcd_election._sync.client" in loaded
+    assert "argparse" not in loaded
+    assert not [name for name in loaded if name.startswith("etcd_election._cli")]

@@ -19,6 +19,7 @@ import pytest
 
 import etcd_election
 from etcd_election import ElectionClient, Leadership, LostReason, errors, events
+from etcd_election._cli import options
 from etcd_election._core import timing, weights
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
 
@@ -93,6 +94,7 @@ def test_an_example_compiles_and_uses_what_exists(code: str) -> None:
 def test_names_in_the_text_exist() -> None:
     known = {*vars(etcd_election), *vars(builtins), *LostReason.__members__}
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
+    known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     named = [span for span in SPANS if re.fullmatch(r"[A-Z]\w+", span)]
     assert len(named) > 10
     assert [name for name in named if name not in known] == []

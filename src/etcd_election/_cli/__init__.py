@@ -1,0 +1,1 @@
+"""The command ``etcd-election``. The library itself never loads it."""
