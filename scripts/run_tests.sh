@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests with the wheel that is installed for $PYTHON, and sums up.
 #
-#   scripts/run_tests.sh all      the unit tests; the simulation; the tests on etcd, and the short form
-#                                 of the fault suite, with the newest etcd found
+#   scripts/run_tests.sh all      the unit tests; the contract on the etcd in memory; the simulation;
+#                                 the tests on etcd, and the short form of the fault suite, with
+#                                 the newest etcd found
 #   scripts/run_tests.sh etcds    the tests on etcd with all others that are found, and the asyncio
 #                                 half of the contract on uvloop
 #   scripts/run_tests.sh smoke    the unit tests, and of those on etcd the ones marked "smoke", on
@@ -64,6 +65,7 @@ if [ $mode != etcds ]; then
   part "unit tests" tests/unit ${unit_options[@]+"${unit_options[@]}"}
 fi
 if [ $mode = all ]; then
+  ETCD=memory part "contract in memory" tests/contract
   part "simulation: remedies taken out" tests/sim
   run "simulation: 20,000 schedules" -m tests.sim --seeds 0:20000
 fi

@@ -1,7 +1,8 @@
 """Fixtures for all tests, and what must be true after every one of them.
 
 `server` is shared by all tests of one process: it must serve all the time, so whoever stops,
-pauses or cuts an etcd takes `own_server`.
+pauses or cuts an etcd takes `own_server`. With `ETCD=memory` it is the in-memory etcd of
+`etcd_election.testing`, and only tests that can run on it are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.etcd_server import EtcdServer
+from tests.support.memory import IN_MEMORY, MemoryServer
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
@@ -39,6 +41,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # In the background of a shell, where neither tests nor their programs would hear Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def in_memory() -> bool:
+    return os.environ.get("ETCD") == IN_MEMORY
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not in_memory():
+        return
+    chosen = [item for item in items if runs_in_memory(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def runs_in_memory(item: pytest.Item) -> bool:
+    """True for a test that takes the shared etcd, none of its own, and has no mark against it."""
+    names = getattr(item, "fixturenames", ())
+    real = "etcd_binary" in names or item.get_closest_marker("real_etcd") is not None
+    return "server" in names and not real
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -82,9 +103,12 @@ def etcd_binary() -> str:
 
 
 @pytest.fixture(scope="session")
-def server(etcd_binary: str) -> Iterator[EtcdServer]:
+def server() -> Iterator[EtcdServer | MemoryServer]:
     """An etcd shared by the tests of this process. Not to be stopped, paused or cut."""
-    with EtcdServer(etcd_binary) as started:
+    if in_memory():
+        yield MemoryServer()
+        return
+    with EtcdServer(find_etcd()) as started:
         yield started
         assert started.running, f"the shared etcd has ended by itself:\n{started.log()[-5000:]}"
 
@@ -97,15 +121,15 @@ def own_server(etcd_binary: str) -> Iterator[EtcdServer]:
 
 
 @pytest.fixture
-def raw(server: EtcdServer) -> Iterator[RawEtcd]:
+def raw(server: EtcdServer | MemoryServer) -> Iterator[RawEtcd]:
     """A view of the shared etcd; what the test grants with it is revoked after the test."""
-    with RawEtcd(server.endpoint) as view:
+    with server.view() as view:
         yield view
 
 
 @pytest.fixture(scope="session")
-def _view(server: EtcdServer) -> Iterator[RawEtcd]:
-    with RawEtcd(server.endpoint) as view:
+def _view(server: EtcdServer | MemoryServer) -> Iterator[RawEtcd]:
+    with server.view() as view:
         yield view
 
 

@@ -76,7 +76,7 @@ class SessionExpired(ElectionError):
 
     def __init__(
         self,
-        message: str = "the session's lease has ended",
+        message: str = "the session's lease has ended: campaign() again",
         *,
         lease_id: int | None = None,
         leadership: Any = None,
@@ -91,7 +91,7 @@ class SessionExpired(ElectionError):
 class ClientClosed(ElectionError):
     """The client or its connection was closed, or was made in another process (before a fork)."""
 
-    def __init__(self, message: str = "the client is closed") -> None:
+    def __init__(self, message: str = "the client is closed: make a new one") -> None:
         super().__init__(message)
 
 

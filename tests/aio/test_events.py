@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from etcd_election.aio import ElectionClient, Etcd, Event
+from tests.support.coroutines import until
 from tests.support.etcd_server import EtcdServer
 from tests.support.waiting import eventually
 
@@ -47,6 +48,7 @@ async def test_a_callback_gets_to_the_loop_and_may_wait_for_it_while_that_closes
 
     async with Etcd(server.endpoint, on_event=hear) as etcd:
         await ElectionClient(etcd, election_name, ttl=5).campaign("v")
+        await until(lambda: len(answered) == 3)
     assert sent == answered == TERM
 
 
@@ -62,7 +64,7 @@ def test_what_asyncio_run_leaves_open_tells_all_and_ends_its_thread(
         await client.campaign("v")
 
     asyncio.run(leave_open())
-    assert told.kinds[:3] == TERM[:3]
+    eventually(lambda: told.kinds[:3] == TERM[:3])
     eventually(told.over)
     asyncio.run(etcd.close())
 

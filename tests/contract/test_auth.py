@@ -227,7 +227,7 @@ def test_a_password_changed_under_a_leader_ends_its_term_in_time_and_is_said(
         eventually(lambda: client.leader() is None, PATIENCE)
     assert leadership.wait_lost(PATIENCE)
     assert leadership.lost is LostReason.SESSION_EXPIRED
-    assert "authentication failed" in caplog.text
+    eventually(lambda: "authentication failed" in caplog.text, PATIENCE)
     assert "alice" not in caplog.text, "the password was the same word"
 
 

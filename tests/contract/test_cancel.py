@@ -97,6 +97,7 @@ def test_ctrl_c_ends_a_campaign_on_a_silent_etcd(
         assert client.campaign("v").held
 
 
+@pytest.mark.real_etcd
 def test_a_storm_of_signals_that_ask_and_cancel_does_not_deadlock(
     make_client: MakeClient, election_name: str, raw: RawEtcd
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_storm_of_signals_that_ask_and_cancel_does_not_deadlock(
     assert len(raw.candidates(election_name)) == 1
 
 
+@pytest.mark.real_etcd
 def test_what_the_collector_takes_is_neither_a_campaign_nor_a_leadership(
     make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
 ) -> None:
@@ -162,6 +164,7 @@ def drop(kept: list[Any]) -> None:
     gc.collect()
 
 
+@pytest.mark.real_etcd
 @pytest.mark.leaves_lease
 def test_a_client_collected_unclosed_renews_no_more_and_warns(
     front: Front, connection: Etcd, election_name: str, raw: RawEtcd
@@ -175,6 +178,7 @@ def test_a_client_collected_unclosed_renews_no_more_and_warns(
     eventually(lambda: raw.candidates(election_name) == [], PATIENCE)
 
 
+@pytest.mark.real_etcd
 def test_a_leadership_with_a_callback_is_not_collected(
     front: Front, connection: Etcd, election_name: str, raw: RawEtcd
 ) -> None:

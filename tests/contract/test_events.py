@@ -62,6 +62,7 @@ def test_a_term_is_told_from_the_campaign_to_the_end_of_its_session(
         leadership.resign()
         took = time.monotonic() - began_at
         client.close()
+        eventually(lambda: len(told.events) == 5, PATIENCE)
     name, lease_id = election_name.encode(), leadership.lease_id
     started, granted, elected, lost, ended = told.events
     assert started == CampaignStarted(name=name, via=via)
@@ -87,7 +88,7 @@ def test_a_term_is_told_from_the_campaign_to_the_end_of_its_session(
 def test_a_campaign_that_waits_says_how_long_and_one_in_vain_is_not_elected(
     front: Front, server: EtcdServer, election_name: str, told: Told, background: Background
 ) -> None:
-    with front.Etcd(server.endpoint, on_event=told.hear) as etcd, RawEtcd(server.endpoint) as raw:
+    with front.Etcd(server.endpoint, on_event=told.hear) as etcd, server.view() as raw:
         first, second = (front.ElectionClient(etcd, election_name, ttl=5) for _ in range(2))
         leadership = first.campaign("first")
         with pytest.raises(CampaignTimeout):

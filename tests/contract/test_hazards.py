@@ -98,6 +98,7 @@ def test_what_a_second_waiter_is_told_is_no_win(
     assert len({call.result(PATIENCE).token for call in waiting}) == len(waiting)
 
 
+@pytest.mark.real_etcd
 def test_a_leadership_outlives_the_connection_of_its_campaign(
     front: Front,
     server: EtcdServer,
@@ -158,6 +159,7 @@ def test_hundreds_of_cancels_leave_no_candidate(
     eventually(lambda: len(raw.lease_leases()) == 1, PATIENCE, "leases were left")
 
 
+@pytest.mark.real_etcd
 def test_cancels_around_a_resign_leave_no_leader_that_nobody_is(
     make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
 ) -> None:
@@ -187,6 +189,7 @@ def test_cancels_around_a_resign_leave_no_leader_that_nobody_is(
     assert 0 < won < 100, "the cancels did not race with the resigns"
 
 
+@pytest.mark.real_etcd
 def test_deadlines_around_a_resign_leave_no_leader_that_nobody_is(
     make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
 ) -> None:
@@ -202,6 +205,7 @@ def test_deadlines_around_a_resign_leave_no_leader_that_nobody_is(
         assert raw.candidates(election_name) == []
 
 
+@pytest.mark.real_etcd
 def test_campaigning_again_right_after_a_cancel_is_not_undone_by_the_first_call(
     make_client: MakeClient, background: Background, election_name: str, raw: RawEtcd
 ) -> None:

@@ -280,6 +280,7 @@ def test_a_lost_leadership_tells_what_it_was(client: ElectionClient, raw: RawEtc
         leadership.proclaim("w")
 
 
+@pytest.mark.real_etcd
 def test_a_quiet_term_logs_nothing(
     client: ElectionClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -234,6 +234,7 @@ def test_stopping_ends_belief_at_once_and_the_key_when_the_work_is_over(
     assert not client.stop()
 
 
+@pytest.mark.real_etcd
 def test_the_key_of_a_stopped_leader_is_renewed_while_the_work_goes_on(
     make_client: MakeClient, raw: RawEtcd, server: EtcdServer, background: Background
 ) -> None:
@@ -280,6 +281,7 @@ def cut_off(
         etcd.close()
 
 
+@pytest.mark.real_etcd
 @pytest.mark.smoke
 def test_an_outage_is_outlasted(
     front: Front,
@@ -297,6 +299,7 @@ def test_an_outage_is_outlasted(
     assert running.result(PATIENCE) == b"v"
 
 
+@pytest.mark.real_etcd
 def test_stopping_ends_an_outage(
     front: Front,
     cut_off: tuple[TcpProxy, Etcd],
@@ -339,6 +342,7 @@ def test_two_loops_on_one_client_are_refused(
     assert client.run(lambda _: "again", "v") == "again"
 
 
+@pytest.mark.real_etcd
 @pytest.mark.parametrize("way", ["run", "lead"])
 @pytest.mark.parametrize("says", ["no", "an error"])
 def test_leadership_ends_when_it_is_not_to_be_renewed(
@@ -370,6 +374,7 @@ def test_leadership_ends_when_it_is_not_to_be_renewed(
     assert len(asked) > 2
 
 
+@pytest.mark.real_etcd
 def test_a_hanging_question_harms_nobody_else(
     front: Front, connection: Etcd, election_name: str
 ) -> None:
@@ -394,6 +399,7 @@ def test_a_hanging_question_harms_nobody_else(
         released.set()
 
 
+@pytest.mark.real_etcd
 def test_no_term_is_longer_than_allowed(make_client: MakeClient) -> None:
     client = make_client(ttl=2)
     began_at = time.monotonic()
@@ -406,6 +412,7 @@ def test_no_term_is_longer_than_allowed(make_client: MakeClient) -> None:
         assert not leadership.wait_lost(2.5)
 
 
+@pytest.mark.real_etcd
 def test_conditions_end_with_a_term_that_is_resigned(make_client: MakeClient) -> None:
     client = make_client(ttl=2)
     with client.lead("v", renew_while=lambda: False) as leadership:

@@ -178,6 +178,7 @@ def test_an_observer_goes_on_after_a_restart(
         assert observer.next(PATIENCE).text == "3"
 
 
+@pytest.mark.real_etcd
 def test_an_observer_goes_on_after_its_link_was_deaf(
     front: Front, server: EtcdServer, client: ElectionClient
 ) -> None:
@@ -197,6 +198,7 @@ def test_an_observer_goes_on_after_its_link_was_deaf(
         assert seen.text == "1"
 
 
+@pytest.mark.real_etcd
 def test_all_observers_of_one_election_share_one_stream(
     server: EtcdServer, make_client: MakeClient, client: ElectionClient
 ) -> None:
@@ -209,6 +211,7 @@ def test_all_observers_of_one_election_share_one_stream(
     assert server.open_calls("Observe") == 1
 
 
+@pytest.mark.real_etcd
 def test_an_observer_that_is_dropped_unclosed_is_followed_no_more(
     server: EtcdServer, client: ElectionClient
 ) -> None:

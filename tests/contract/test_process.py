@@ -20,6 +20,8 @@ from tests.support.waiting import eventually
 
 from .conftest import PATIENCE
 
+pytestmark = pytest.mark.real_etcd
+
 EXITS = {
     "leading": """
         client = ElectionClient(endpoint, name, ttl=3)
@@ -190,6 +192,9 @@ FORKED = """
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     print(leadership.held, leadership.lost, client.leader().text)
+    client.close()
+    while len(events) < 5:
+        pass
     connection.close()
     print(*events)
 """

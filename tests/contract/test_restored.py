@@ -67,7 +67,8 @@ def test_every_leadership_ends_and_a_new_term_can_begin(
             # At the next beat at the latest; the lease's deadline would be later.
             assert leadership.wait_lost(PATIENCE)
             assert leadership.lost is LostReason.CLUSTER_CHANGED
-        assert "another etcd cluster" in caplog.text
+        # The word is out when the leases are over, and the reason written down right after.
+        eventually(lambda: "another etcd cluster" in caplog.text, PATIENCE)
         again = [client.campaign("after", timeout=PATIENCE) for client in clients]
         assert all(leadership.held for leadership in again)
         with RawEtcd(own_server.endpoint) as raw:

@@ -16,6 +16,7 @@ from etcd_election import (
     State,
     Unavailable,
 )
+from etcd_election._core import timing
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import queue_of
 from tests.support.fronts import Front
@@ -25,9 +26,14 @@ from tests.support.waiting import eventually
 
 from .conftest import PATIENCE, Background, MakeClient
 
+SOON = 0.1
+TRIES = 3
+"""A noisy machine may spoil some."""
+
 TTL = 3
 
 
+@pytest.mark.real_etcd
 def test_leadership_lasts_over_many_ttls(make_client: MakeClient, raw: RawEtcd) -> None:
     leadership = make_client(ttl=2).campaign("v")
     assert not leadership.wait_lost(6.5)
@@ -132,6 +138,7 @@ def test_a_campaign_on_a_silent_etcd_is_unavailable_after_the_timeout(
         assert client.campaign("v").held
 
 
+@pytest.mark.real_etcd
 def test_a_link_that_goes_deaf_is_left_for_a_new_connection(
     front: Front, server: EtcdServer
 ) -> None:
@@ -151,27 +158,30 @@ def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
 ) -> None:
     # At once, while the watch is still being set up, and when it stands.
     for pause in (0.0, 0.2):
-        leadership = client.campaign("v")
-        lost_at: list[float] = []
-        lost = threading.Event()
-
-        def note(_: object, at: list[float] = lost_at, told: threading.Event = lost) -> None:
-            at.append(time.monotonic())
-            told.set()
-
-        leadership.on_lost(note)
-        assert not leadership.wait_lost(pause)
-        raw.delete(leadership.key)
-        deleted_at = time.monotonic()
-        assert leadership.wait_lost(PATIENCE)
-        assert lost.wait(PATIENCE)
-        assert lost_at[0] - deleted_at < 0.1
-        assert leadership.lost is LostReason.KEY_DELETED
-        with pytest.raises(NotLeader) as caught:
-            leadership.check()
-        assert caught.value.reason is LostReason.KEY_DELETED
+        took = [told_of_a_deletion(client, raw, pause)]
+        while took[-1] >= SOON and len(took) < TRIES:
+            took.append(told_of_a_deletion(client, raw, pause))
+        assert took[-1] < SOON, took
 
 
+def told_of_a_deletion(client: ElectionClient, raw: RawEtcd, pause: float) -> float:
+    """A term whose key is deleted after so many seconds; how long until that was told."""
+    leadership = client.campaign("v")
+    told_at: list[float] = []
+    leadership.on_lost(lambda _: told_at.append(time.monotonic()))
+    assert not leadership.wait_lost(pause)
+    raw.delete(leadership.key)
+    deleted_at = time.monotonic()
+    assert leadership.wait_lost(PATIENCE)
+    eventually(lambda: told_at, PATIENCE)
+    assert leadership.lost is LostReason.KEY_DELETED
+    with pytest.raises(NotLeader) as caught:
+        leadership.check()
+    assert caught.value.reason is LostReason.KEY_DELETED
+    return told_at[0] - deleted_at
+
+
+@pytest.mark.real_etcd
 def test_a_key_deleted_while_the_link_is_cut_is_found_by_the_beat(
     front: Front, server: EtcdServer, raw: RawEtcd, election_name: str
 ) -> None:
@@ -211,7 +221,7 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
     args = ["--max-concurrent-streams=8"] if limited else []
     with (
         EtcdServer(etcd_binary, args=args) as server,
-        RawEtcd(server.endpoint) as raw,
+        server.view() as raw,
         front.Etcd(server.endpoint) as connection,
     ):
         leader = front.ElectionClient(connection, "x", ttl=5)
@@ -226,3 +236,38 @@ def test_many_waiting_candidates_starve_neither_keepalives_nor_each_other(
         leadership.resign()
         eventually(lambda: [call for call in calls if call.done()], PATIENCE)
         assert sum(call.done() and call.result().held for call in calls) == 1
+
+
+@pytest.mark.real_etcd
+def test_closing_leaves_no_lease_while_etcd_goes_on_removing_them(
+    front: Front, server: EtcdServer, raw: RawEtcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of leases take longer than is waited for an etcd that does not answer."""
+    monkeypatch.setattr(timing, "CLEANUP", 1.0)
+    with TcpProxy(server.endpoint) as proxy:
+        connection = front.Etcd(proxy.endpoint)
+        # Sixteen at a time: seven times there and back.
+        clients = [
+            front.ElectionClient(connection, f"closing-{i}", ttl=60, via="kv") for i in range(112)
+        ]
+        for client in clients:
+            client.campaign("v")
+        proxy.delay = 0.1
+        proxy.mode = Mode.DELAY
+        began_at = time.monotonic()
+        connection.close()
+        assert time.monotonic() - began_at > timing.CLEANUP, "or nothing was tested"
+        assert not raw.lease_leases()
+
+
+def test_closing_gives_an_etcd_up_that_removes_nothing(
+    front: Front, own_server: EtcdServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "CLEANUP", 0.2)
+    connection = front.Etcd(own_server.endpoint)
+    client = front.ElectionClient(connection, "x", ttl=TTL)
+    client.campaign("v")
+    own_server.pause()
+    began_at = time.monotonic()
+    connection.close()
+    assert time.monotonic() - began_at < timing.CLEANUP_OF_MANY / 2

@@ -140,8 +140,10 @@ class Reader:
         before, after = prelude(block.code)
         program = self._folder / f"line{block.line}.py"
         program.write_text(self._localized(before + block.code + after))
-        terminal = self._start([sys.executable, str(program)])
-        if "while " in block.code or ".run(" in block.code:
+        is_tests = re.search(r"^def test_", block.code, re.MULTILINE)
+        runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if is_tests else []
+        terminal = self._start([sys.executable, *runner, str(program)])
+        if not is_tests and ("while " in block.code or ".run(" in block.code):
             eventually(
                 lambda: (
                     terminal.ended or re.search(r"^working.*\n", terminal.printed(), re.MULTILINE)

@@ -2,8 +2,9 @@
 
     python -m tests.faults --etcd PATH --seconds 600 --seed 7
 
-Three members and one, through the Election service and without it; last, naive raw stubs on three
-members under the same schedule, where nothing is judged. Ends with 1 if a promise was broken.
+Three members, three with TLS and users, and one, each through the Election service and without it;
+last, naive raw stubs on three members under the same schedule, where nothing is judged. Ends with 1
+if a promise was broken.
 """
 
 from __future__ import annotations
@@ -19,15 +20,24 @@ from .rows import Row
 from .run import Plan, report, run
 
 # What part of the time each run gets.
-SHARES = ((3, 0.3), (1, 0.1))
+SHARES = ((3, False, 0.2), (3, True, 0.1), (1, False, 0.1))
 NAIVE_SHARE = 0.2
+TOKENS = {"service": "simple", "kv": "jwt"}
+"""Where there are users: a blocked Campaign keeps its simple token alive, a JWT runs out."""
 
 
 def plans(etcd: str, seconds: float, seed: int, vias: list[str]) -> list[Plan]:
     """The runs, in order."""
     judged = [
-        Plan(etcd, seconds * share * 2 / len(vias), seed, members, via)
-        for members, share in SHARES
+        Plan(
+            etcd,
+            seconds * share * 2 / len(vias),
+            seed,
+            members,
+            via,
+            tokens=TOKENS[via] if secured else None,
+        )
+        for members, secured, share in SHARES
         for via in vias
     ]
     return [*judged, Plan(etcd, seconds * NAIVE_SHARE, seed, 3, "service", naive=True)]
@@ -37,12 +47,14 @@ def comparison(sizes: list[tuple[Plan, Size]]) -> str:
     """One line a run."""
     lines = [
         "== in comparison",
-        "   members  candidates  overlaps  longest  after removals  longest  avoidably without",
+        "   members  users   candidates  overlaps  longest  after removals  longest  "
+        "avoidably without",
     ]
     for plan, size in sizes:
         who = "naive" if plan.naive else plan.via
         lines.append(
-            f"   {plan.members:>7}  {who:<10}  {size.overlaps:>8}  {size.longest:>5.2f} s  "
+            f"   {plan.members:>7}  {plan.tokens or 'none':<6}  {who:<10}  {size.overlaps:>8}  "
+            f"{size.longest:>5.2f} s  "
             f"{size.excused:>14}  {size.excused_longest:>5.2f} s  {size.share:>17.2%}"
         )
     return "\n".join(lines)

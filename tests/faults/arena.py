@@ -21,6 +21,7 @@ from tests.support.process import spawn
 from tests.support.proxy import Mode, TcpProxy
 
 from .log import Log
+from .secure import Login
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +52,7 @@ class Candidate:
         *,
         cluster: EtcdCluster,
         settings: Settings,
+        login: Login | None = None,
         folder: Path,
         log: Log,
     ) -> None:
@@ -60,6 +62,7 @@ class Candidate:
         self.proxies = [TcpProxy(endpoint) for endpoint in cluster.endpoints]
         self._via = via
         self._settings = settings
+        self._login = login
         self._folder = folder
         self._log = log
         self._incarnation = 0
@@ -89,6 +92,8 @@ class Candidate:
         }
         command = [sys.executable, "-m", "tests.faults.worker"]
         command += [f"--{key}={value}" for key, value in facts.items()]
+        if self._login is not None:
+            command.append(f"--login={self._login}")
         self._log.write("process", name=self.name, number=self.number, state="running")
         with (self._folder / "output").open("ab") as output:
             self._process = spawn(command, output=output, cwd=ROOT, stdin=subprocess.PIPE)

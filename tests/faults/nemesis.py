@@ -179,7 +179,10 @@ class Nemesis:
         for i, member in enumerate(self._cluster.members):
             if i in self._down:
                 continue
-            with RawEtcd(member.endpoint) as raw, contextlib.suppress(grpc.RpcError):
+            with (
+                RawEtcd(member.endpoint, self._cluster.credentials) as raw,
+                contextlib.suppress(grpc.RpcError),
+            ):
                 call(raw)
                 return True
         return False

@@ -34,16 +34,20 @@ BACKOFF = (
 class Observer:
     """Watches one election on every member of a cluster, from construction on. Thread-safe."""
 
-    def __init__(self, endpoints: Sequence[str], election: str, log: Log) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        election: str,
+        log: Log,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self._prefix = election.encode() + b"/"
         self._log = log
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._keys: dict[bytes, kv_pb2.KeyValue] = {}
         self._seen: set[tuple[int, bytes]] = set()
-        self._channels = [
-            grpc.insecure_channel(endpoint, options=OPTIONS + BACKOFF) for endpoint in endpoints
-        ]
+        self._channels = [_channel(endpoint, credentials) for endpoint in endpoints]
         self._calls: dict[int, grpc.Call] = {}
         self._numbers = itertools.count(1)
         self._revision = self._read_first()
@@ -165,3 +169,9 @@ class Observer:
                 revision=answer.header.revision,
                 first=first.create_revision if first else 0,
             )
+
+
+def _channel(endpoint: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(endpoint, options=OPTIONS + BACKOFF)
+    return grpc.secure_channel(endpoint, credentials, options=OPTIONS + BACKOFF)

@@ -28,6 +28,7 @@ from tests.support.etcd_server import etcd_version
 from tests.support.raw import RawEtcd
 from tests.support.waiting import eventually
 
+from . import secure
 from .arena import Candidate, Settings
 from .checker import judge
 from .history import History, gather
@@ -39,7 +40,7 @@ from .rows import Row, table
 from .schedule import schedule
 
 FRONTS = ("blocking", "asyncio", "asyncio", "blocking")
-ELECTION = "faults"
+ELECTION = "mine/faults"
 TTL = 3
 HOLD = 4.0
 TURN = 10.0
@@ -58,9 +59,11 @@ class Plan:
     members: int
     via: str
     naive: bool = False
+    tokens: str | None = None
 
     def __str__(self) -> str:
         who = "naive" if self.naive else f'via="{self.via}"'
+        who += f", TLS and users with {self.tokens} tokens" if self.tokens else ""
         return (
             f"etcd {etcd_version(self.etcd)}, {self.members} member(s), {who}, "
             f"{self.seconds:g} s, seed {self.seed}"
@@ -72,9 +75,13 @@ def run(plan: Plan, folder: Path) -> tuple[History, list[Row]]:
     log = Log(folder / "nemesis.log")
     settings = Settings(ELECTION, TTL, HOLD, plan.seed)
     with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(EtcdCluster(plan.etcd, plan.members))
+        cluster, login = stack.enter_context(
+            secure.cluster(plan.etcd, plan.members, plan.tokens, folder)
+        )
         truth = Log(folder / "truth.log")
-        observer = stack.enter_context(Observer(cluster.endpoints, ELECTION, truth))
+        observer = stack.enter_context(
+            Observer(cluster.endpoints, ELECTION, truth, cluster.credentials)
+        )
         log.write(
             "run",
             ttl=TTL,
@@ -90,6 +97,7 @@ def run(plan: Plan, folder: Path) -> tuple[History, list[Row]]:
                 plan.via,
                 cluster=cluster,
                 settings=settings,
+                login=login,
                 folder=folder,
                 log=log,
             )
@@ -154,7 +162,7 @@ def _await_leader(
 
 def _look_round(cluster: EtcdCluster, observer: Observer, log: Log) -> None:
     """What is left in etcd."""
-    with RawEtcd(cluster.endpoints[0]) as raw:
+    with RawEtcd(cluster.endpoints[0], cluster.credentials) as raw:
         with contextlib.suppress(AssertionError, grpc.RpcError):
             eventually(lambda: not raw.lease_leases(), SETTLE, interval=0.1)
         things = [f"lease {lease:x}" for lease in raw.lease_leases()]
@@ -193,12 +201,15 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--via", choices=("service", "kv"), default="service")
     parser.add_argument("--naive", action="store_true", help="candidates on raw stubs instead")
+    parser.add_argument("--secure", choices=secure.TOKENS, help="TLS, and users with such tokens")
     parser.add_argument("--keep", help="a folder for the logs, which stay")
     parser.add_argument("--judge", help="only judge the logs of an earlier run in this folder")
     parser.add_argument("--picture", type=Path, help="an SVG of the run to be written")
     args = parser.parse_args()
     seed = random.randrange(1 << 20) if args.seed is None else args.seed
-    plan = Plan(args.etcd, args.seconds, seed, args.members, args.via, args.naive)
+    if args.naive and args.secure:
+        parser.error("--naive knows neither TLS nor users")
+    plan = Plan(args.etcd, args.seconds, seed, args.members, args.via, args.naive, args.secure)
     with contextlib.ExitStack() as stack:
         if args.keep:
             folder = Path(args.keep)

@@ -1,5 +1,6 @@
 """The short form of the fault suite: two runs, with both front-ends in one election.
 
+One of them is with TLS and users.
 The table is printed whether or not all promises hold (`-rP` shows it). `python -m tests.faults` is
 the long form.
 """
@@ -17,11 +18,13 @@ SECONDS = 22.0
 
 
 @pytest.mark.timeout(110)
-@pytest.mark.parametrize(("members", "via", "seed"), [(1, "kv", 1), (3, "service", 2)])
+@pytest.mark.parametrize(
+    ("members", "via", "seed", "tokens"), [(1, "kv", 1, "simple"), (3, "service", 2, None)]
+)
 def test_no_fault_breaks_a_promise(
-    etcd_binary: str, tmp_path: Path, members: int, via: str, seed: int
+    etcd_binary: str, tmp_path: Path, members: int, via: str, seed: int, tokens: str | None
 ) -> None:
-    plan = Plan(etcd_binary, SECONDS, seed, members, via)
+    plan = Plan(etcd_binary, SECONDS, seed, members, via, tokens=tokens)
     history, rows = run(plan, tmp_path)
     print(report(plan, history, rows))  # noqa: T201
     broken = [row for row in rows if not row.holds]

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import etcd_election
 from etcd_election import aio
@@ -26,6 +26,7 @@ from etcd_election import aio
 from .believing import Belief, Sampler
 from .log import Log
 from .naive import Naive
+from .secure import USER, Login
 
 FORK_TIMEOUT = 5.0
 PAUSE = 0.05
@@ -122,10 +123,17 @@ class Worker:
             never.wait(0.01)
 
 
+def secured(args: argparse.Namespace) -> dict[str, Any]:
+    """What a connection is made with besides endpoints."""
+    if args.login is None:
+        return {}
+    return {"tls": args.login.tls(), "user": USER, "password": USER}
+
+
 def blocking(worker: Worker) -> None:
     """With the blocking front-end."""
     args = worker.args
-    etcd = etcd_election.Etcd(args.endpoints)
+    etcd = etcd_election.Etcd(args.endpoints, **secured(args))
     client = etcd_election.ElectionClient(etcd, args.election, ttl=args.ttl, via=args.via)
 
     def quit_() -> None:
@@ -180,7 +188,7 @@ async def cooperative(worker: Worker) -> None:
     """With the asyncio front-end."""
     args = worker.args
     loop = asyncio.get_running_loop()
-    etcd = aio.Etcd(args.endpoints)
+    etcd = aio.Etcd(args.endpoints, **secured(args))
     client = aio.ElectionClient(etcd, args.election, ttl=args.ttl, via=args.via)
     quitting = asyncio.Event()
 
@@ -265,6 +273,7 @@ def main() -> None:
     parser.add_argument("--election", required=True)
     parser.add_argument("--ttl", type=int, required=True)
     parser.add_argument("--via", required=True)
+    parser.add_argument("--login", type=Login.parse, help="TLS, and a user")
     parser.add_argument("--front", choices=("blocking", "asyncio", "naive"), required=True)
     parser.add_argument("--hold", type=float, default=4.0, help="how long it leads, about")
     parser.add_argument("--seed", type=int, default=0)

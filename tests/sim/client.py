@@ -97,7 +97,7 @@ class Client:
                 member.line.leave(ticket)
                 told(None, raised)
 
-        lease = member.abandon(candidate.session, ticket)
+        lease = member.abandon(candidate, ticket, error)
         if lease is None or isinstance(error, errors.Unavailable):
             give()
             return
@@ -135,7 +135,7 @@ class Client:
     def close(self, told: Callable[[], None]) -> None:
         """Ends everything; ``told`` when the removal is confirmed or its time is up."""
         process, member = self.process, self.member
-        member.close()
+        member.close(revoke=True)
         member.line.close()
         given = [False]
 

@@ -188,7 +188,12 @@ class Process:
 
     def watch_over(self, state: LeadershipState) -> None:
         task = self.start(leading.watch_over(self.link, self, state), "watch_over")
-        state.when_ended(lambda: self.tell(task, Word.STOP))
+
+        def ended() -> None:
+            if state.lost is not LostReason.RESIGNED:
+                self.tell(task, Word.STOP)
+
+        state.when_ended(ended)
 
     def announce(self, state: LeadershipState, *, began_at: float) -> None:
         """Nobody listens."""

@@ -15,7 +15,7 @@ import grpc
 
 from etcd_election.pb import rpc_pb2
 
-from .etcd_server import HOST, START_TIMEOUT, EtcdServer, free_ports
+from .etcd_server import HOST, START_TIMEOUT, EtcdServer, ServerTLS, free_ports
 from .raw import RawEtcd
 from .waiting import eventually
 
@@ -32,15 +32,28 @@ class EtcdCluster:
         binary: Path of the etcd to run.
         size: How many members.
         args: Further arguments for every etcd.
+        tls: How clients are served securely; None: in plain text.
+        credentials: What an administrator connects with, where that is so.
 
     Attributes:
         members: In an order that stays.
+        credentials: As given.
     """
 
-    def __init__(self, binary: str | Path, size: int, *, args: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        binary: str | Path,
+        size: int,
+        *,
+        args: Sequence[str] = (),
+        tls: ServerTLS | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.credentials = credentials
         self._binary = binary
         self._size = size
         self._args = tuple(args)
+        self._tls = tls
         self.members: list[EtcdServer] = []
 
     @property
@@ -77,7 +90,10 @@ class EtcdCluster:
         for member in self.members:
             if not member.running:
                 continue
-            with RawEtcd(member.endpoint) as raw, contextlib.suppress(grpc.RpcError):
+            with (
+                RawEtcd(member.endpoint, self.credentials) as raw,
+                contextlib.suppress(grpc.RpcError),
+            ):
                 leader = raw.maintenance.Status(rpc_pb2.StatusRequest(), timeout=_ASK).leader
                 listed = raw.cluster.MemberList(rpc_pb2.MemberListRequest(), timeout=_ASK).members
                 names = {listed_member.ID: listed_member.name for listed_member in listed}
@@ -111,7 +127,9 @@ class EtcdCluster:
         owned = [ports[3 * i : 3 * i + 3] for i in range(self._size)]
         peers = ",".join(f"m{i}=http://{HOST}:{own[1]}" for i, own in enumerate(owned))
         return [
-            EtcdServer(self._binary, args=self._args, name=f"m{i}", ports=own, peers=peers)
+            EtcdServer(
+                self._binary, args=self._args, name=f"m{i}", ports=own, peers=peers, tls=self._tls
+            )
             for i, own in enumerate(owned)
         ]
 

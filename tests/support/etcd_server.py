@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import IO
 
 from .process import spawn
+from .raw import RawEtcd
 from .waiting import eventually
 
 HOST = "127.0.0.1"
@@ -189,6 +190,10 @@ class EtcdServer:
         """`host:port` for clients."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    def view(self) -> RawEtcd:
+        """The tests' own view of it, to be closed."""
+        return RawEtcd(self.endpoint)
 
     @property
     def pid(self) -> int:

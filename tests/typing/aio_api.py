@@ -29,6 +29,7 @@ from etcd_election.aio import (
     Unavailable,
 )
 from etcd_election.pb import rpc_pb2
+from etcd_election.testing import Cluster
 
 
 async def work(leadership: Leadership) -> int:
@@ -132,3 +133,10 @@ async def errors(client: ElectionClient) -> None:
         assert_type(error.maybe_applied, bool)
     except ElectionError:
         raise
+
+
+def own_tests(client: ElectionClient, leadership: Leadership) -> None:
+    cluster = Cluster()
+    cluster.expire(leadership)
+    cluster.delete_key(client)
+    cluster.take_over("name")

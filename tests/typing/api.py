@@ -27,6 +27,7 @@ from etcd_election import (
     Unavailable,
 )
 from etcd_election.pb import rpc_pb2, rpc_pb2_grpc
+from etcd_election.testing import Cluster, Rival
 
 
 def work(leadership: Leadership) -> int:
@@ -128,3 +129,22 @@ def stubs() -> None:
     channel = grpc.insecure_channel("127.0.0.1:2379")
     answer = rpc_pb2_grpc.KVStub(channel).Range(rpc_pb2.RangeRequest(key=b"k"))
     assert_type(answer, rpc_pb2.RangeResponse)
+
+
+def own_tests(client: ElectionClient, leadership: Leadership) -> None:
+    cluster = Cluster()
+    assert_type(Etcd(cluster.endpoint, timeout=1.0), Etcd)
+    assert_type(cluster.rival("name", b"value"), Rival)
+    assert_type(cluster.rival(b"name").leads, bool)
+    assert_type(cluster.leader("name"), Leader | None)
+    assert_type(cluster.candidates(b"name"), list[Leader])
+    assert_type(cluster.get("key"), bytes | None)
+    cluster.put(b"key", "value")
+    cluster.expire(leadership)
+    cluster.delete_key(client)
+    cluster.take_over("name", "value")
+    cluster.replace()
+    cluster.hang()
+    cluster.fail()
+    cluster.recover()
+    cluster.advance(60)

@@ -20,15 +20,18 @@ from typing import Any
 import pytest
 
 import etcd_election
-from etcd_election import Elected, ElectionClient, Etcd, Leader, Leadership, LostReason
+from etcd_election import Elected, ElectionClient, Etcd, Leader, Leadership, LostReason, testing
 from etcd_election._core import timing
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
+from etcd_election.testing import Cluster, Rival
 from tests.support.pages import DOCS, PAGES, README, ROOT, Block, Page
 
 VARIABLES = {
     "asyncio": asyncio,
     "client": ElectionClient,
+    "cluster": Cluster(),
     "leadership": Leadership,
+    "rival": Rival,
     "rpc_pb2": rpc_pb2,
     "signal": signal,
     "sys": sys,
@@ -38,7 +41,7 @@ VARIABLES = {
 SINCE = {"asyncio.timeout": (3, 11)}
 """Not in every Python that is supported."""
 
-METHODS = (ElectionClient, Leadership)
+METHODS = (ElectionClient, Leadership, Cluster)
 """Whose methods the text names without saying whose they are."""
 
 FOREIGN = {"CLOCK_BOOTTIME", "CLOCK_MONOTONIC_RAW", "LeaseGrant", "LeaseKeepAlive", "LeaseRevoke"}
@@ -107,11 +110,16 @@ def test_an_example_compiles_and_uses_what_exists(block: Block) -> None:
 
 @ours
 def test_names_in_the_text_exist(page: Page) -> None:
-    known = {*vars(etcd_election), *vars(builtins), *LostReason.__members__, *FOREIGN}
+    known = {
+        *vars(etcd_election),
+        *testing.__all__,
+        *vars(builtins),
+        *LostReason.__members__,
+        *FOREIGN,
+    }
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
     named = [span for span in spans(page) if re.fullmatch(r"[A-Z][a-z]\w+|[A-Z_]*_[A-Z]+", span)]
-    foreign = ("ETCDCTL_", "ETCD_ELECTION_")  # variables of the environment
-    assert [name for name in named if name not in known and not name.startswith(foreign)] == []
+    assert [name for name in named if name not in known] == []
     for owner, attribute in re.findall(r"`(\w+)\.(\w+)(?=[`(])", page.prose):
         if owner in VARIABLES and sys.version_info >= SINCE.get(f"{owner}.{attribute}", (3, 10)):
             assert hasattr(VARIABLES[owner], attribute), f"{owner}.{attribute}"
@@ -206,7 +214,9 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 def test_every_name_is_in_the_reference() -> None:
     reference = "".join(page.text for page in PAGES if "/reference/" in page.name)
     documented = re.findall(r"^\.\. auto\w+:: (\w+)$", reference, re.MULTILINE)
-    assert sorted(set(documented)) == sorted(set(etcd_election.__all__) - {"__version__"})
+    assert sorted(set(documented)) == sorted(
+        {*etcd_election.__all__, *testing.__all__} - {"__version__"}
+    )
 
 
 def test_the_table_of_ttls_is_computed() -> None:

@@ -1,4 +1,7 @@
-"""The core decides without I/O: it can be run, and tested, without any."""
+"""The core decides without I/O: it can be run, and tested, without any.
+
+And nobody pays for what only tests use.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,16 @@ def test_block_would_notice(module: str) -> None:
     done = run([module])
     assert done.returncode != 0
     assert "the core imports" in done.stderr
+
+
+def test_what_is_for_tests_is_not_loaded_by_the_rest() -> None:
+    program = "import etcd_election.aio, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = done.stdout.split()
+    assert "etcd_election.aio" in loaded
+    assert [name for name in loaded if name.startswith("etcd_election.testing")] == []
 
 
 def imports(path: Path) -> set[str]:

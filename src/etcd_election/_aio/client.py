@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, overload
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
+from .._core.draining import Draining
 from .._core.line import Ticket
 from .._core.link import Link
 from .._core.looping import Conditions
@@ -115,13 +116,13 @@ class ElectionClient(ClientView[Leadership]):
             state = await machinery.engine.run(plan, inbox)
             face = partial(Leadership, self, machinery.engine)
             return self._member.elected(machinery.background, ticket, candidate, state, face)
-        except (errors.Unavailable, GeneratorExit):
+        except (errors.Unavailable, GeneratorExit) as error:
             # Etcd does not answer: the background goes on trying, nobody needs to wait for it. Or
             # the event loop is gone, and nobody can.
-            self._member.abandon(own, ticket)
+            self._member.abandon(candidate, ticket, error)
             raise
-        except BaseException:
-            lease = self._member.abandon(own, ticket)
+        except BaseException as error:
+            lease = self._member.abandon(candidate, ticket, error)
             if lease is not None:
                 clean_up = CleanUp()
                 await clean_up.settled(machinery.background.retiring(lease).done, timing.CLEANUP)
@@ -283,22 +284,22 @@ class ElectionClient(ClientView[Leadership]):
         """Ends everything: campaigns, leadership, observers, the lease. Idempotent.
 
         Args:
-            revoke: False leaves a leader's key and lease to a successor (``lease=``), renewed once
-                more. In any other state the key is removed all the same.
+            revoke: False leaves key and lease to a successor (``lease=``), renewed once more: those
+                of a leader, or with ``via="kv"`` those of a candidate that waits, for its place in
+                the queue. In any other state the key is removed all the same.
             timeout: Seconds for confirming the removal; None: 2. What is not confirmed then is no
                 longer renewed.
         """
         given = arguments.optional_seconds("timeout", timeout)
-        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
-        led = self._end()
-        if led is None:
+        draining = Draining(self._link.clock, given)
+        if not self._end(revoke=bool(revoke)):
             return
         clean_up = CleanUp()
         if self._etcd._alive():
-            await self._await_line(clean_up, deadline)
-            await self._leave(clean_up, deadline, hands_on=led and not revoke)
+            await self._await_line(clean_up, draining.deadline)
+            await self._leave(clean_up, draining.deadline)
         if self._owns:
-            await self._etcd._close(clean_up, deadline)
+            await self._etcd._close(clean_up, draining)
         clean_up.over()
 
     async def __aenter__(self) -> ElectionClient:
@@ -344,21 +345,21 @@ class ElectionClient(ClientView[Leadership]):
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._link.clock())
 
-    def _end(self) -> bool | None:
-        """Begins closing; whether a leadership ended by this, None if it had begun before."""
+    def _end(self, *, revoke: bool = True) -> bool:
+        """Begins closing; False if it had begun before."""
         if self._member.closed:
-            return None
+            return False
         alive = self._etcd._alive()
         if alive:
             self._etcd._check_loop()
-        led = self._member.close()
+        self._member.close(revoke=revoke)
         if self._finalizer is not None:
             self._finalizer.detach()
         if alive or self._etcd._machinery is None:
             for observer in list(self._observers):
                 observer.close()
             self._member.line.close()
-        return led
+        return True
 
     async def _await_line(self, clean_up: CleanUp, deadline: float) -> None:
         """Waits until all calls that were under way are over, or the deadline."""
@@ -366,10 +367,10 @@ class ElectionClient(ClientView[Leadership]):
         self._member.line.when_empty(lambda: emptied.set_result(None))
         await clean_up.settled(emptied, self._left(deadline))
 
-    async def _leave(self, clean_up: CleanUp, deadline: float, *, hands_on: bool) -> None:
+    async def _leave(self, clean_up: CleanUp, deadline: float) -> None:
         """Removes the lease, or leaves it to a successor."""
         machinery = self._etcd._machinery
-        lease = self._member.bequest() if hands_on else None
+        lease = self._member.bequest()
         if machinery is not None and lease is not None:
             task = machinery.engine.start(session.bequeath(self._link, lease, deadline=deadline))
             await clean_up.settled(task.done, self._left(deadline))

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from .. import errors
 from .._core import timing
 from .._core.background import Background
+from .._core.draining import Draining
 from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.delivery import Delivery
 from .._io.grpc_aio import Wire, refuse_after_fork
+from .._io.network import AsyncioWire
 from .._io.setup import Setup
 from ..events import Event
 from ..types import TLS
@@ -34,10 +36,11 @@ class Machinery:
     """What a connection works with once it is used: channels, watch stream, background."""
 
     def __init__(self, setup: Setup) -> None:
-        refuse_after_fork()
+        if setup.network is None:
+            refuse_after_fork()
         self.link = link = setup.link
         self.loop = asyncio.get_running_loop()
-        self.wire = Wire(link, setup.certificates, setup.options, self.loop)
+        self.wire = _wire(setup, self.loop)
         first = Hub(link, self.wire, self.loop, lambda: self.engine)
         self.hubs = [first]
         # A name may turn out to have several addresses.
@@ -55,10 +58,11 @@ class Machinery:
         with contextlib.suppress(StopIteration):
             self._sentinel.__anext__().send(None)
 
-    async def drain(self, clean_up: CleanUp, deadline: float) -> None:
-        """Waits until nothing is left to be revoked, or the deadline."""
+    async def drain(self, clean_up: CleanUp, draining: Draining) -> None:
+        """Waits until nothing is left to be revoked, or the time is up."""
         for task in self.background.retirements():
-            await clean_up.settled(task.done, max(0.0, deadline - self.link.clock()))
+            while not task.done.done() and (left := draining.left(self.background.confirmed_at)):
+                await clean_up.settled(task.done, left)
 
     def finish_events(self, done: Callable[[], None] = lambda: None) -> Delivery | None:
         """No further event is told; ``done`` is called, on any thread, when all are."""
@@ -91,6 +95,12 @@ class Machinery:
         await self.wire.close()
 
 
+def _wire(setup: Setup, loop: asyncio.AbstractEventLoop) -> AsyncioWire:
+    if setup.network is not None:
+        return setup.network.asyncio(setup.link, loop)
+    return Wire(setup.link, setup.certificates, setup.options, loop)
+
+
 class Etcd:
     """A connection to one etcd cluster. Nothing is sent before it is used.
 
@@ -108,6 +118,7 @@ class Etcd:
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
+            Waiting for other calls of this connection does not count while etcd answers those.
         options: Further gRPC channel options, as (name, value) pairs.
         on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
             raises is logged. It may block: when 1000 events wait, further ones are dropped, and
@@ -171,13 +182,14 @@ class Etcd:
         """Closes its clients, then the connection. Idempotent.
 
         Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
-        longer renewed. A cancel is held back meanwhile.
+        longer renewed. As long as etcd confirms removals it goes on, up to 30 s in all. A cancel is
+        held back meanwhile.
         """
         clean_up = CleanUp()
-        await self._close(clean_up, self._link.clock() + timing.CLEANUP)
+        await self._close(clean_up, Draining(self._link.clock))
         clean_up.over()
 
-    async def _close(self, clean_up: CleanUp, deadline: float) -> None:
+    async def _close(self, clean_up: CleanUp, draining: Draining) -> None:
         if self._closed:
             return
         if self._alive():
@@ -186,16 +198,16 @@ class Etcd:
         machinery = self._machinery
         if self._finalizer is not None:
             self._finalizer.detach()
-        ending = [client for client in list(self._clients) if client._end() is not None]
+        ending = [client for client in list(self._clients) if client._end()]
         if machinery is None:
             return
         if not machinery.alive():
             machinery.finish_events()
             return
         for client in ending:
-            await client._await_line(clean_up, deadline)
+            await client._await_line(clean_up, draining.deadline)
             client._member.drop()
-        await machinery.drain(clean_up, deadline)
+        await machinery.drain(clean_up, draining)
         await clean_up.settled(machinery.loop.create_task(machinery.end()), timing.CLEANUP)
         await machinery.told(clean_up)
 
@@ -227,9 +239,9 @@ class Etcd:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise errors.ClientClosed("the connection is closed")
+            raise errors.ClientClosed("the connection is closed: make a new Etcd")
         if self._foreign():
-            raise errors.ClientClosed("the connection belongs to the process before the fork")
+            raise errors.ClientClosed("made before the fork: make a new Etcd in the child")
 
     def _check_loop(self) -> None:
         """Raises RuntimeError in another event loop than that of the first use."""
@@ -267,6 +279,6 @@ async def _until_the_loop_ends(machinery: Machinery) -> AsyncGenerator[None, Non
         yield
     finally:
         if not machinery.link.closed:
-            await machinery.drain(CleanUp(), machinery.link.clock() + timing.CLEANUP)
+            await machinery.drain(CleanUp(), Draining(machinery.link.clock))
             await machinery._stop()
             await machinery.told(CleanUp())

@@ -18,7 +18,8 @@ from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
-from .._io.grpc_aio import Wire
+from .._io.network import AsyncioWire
+from .._io.timers import Timers
 
 logger = logging.getLogger("etcd_election")
 
@@ -89,15 +90,17 @@ class Engine:
     """
 
     def __init__(
-        self, link: Link, wire: Wire, watcher: Watcher, loop: asyncio.AbstractEventLoop
+        self, link: Link, wire: AsyncioWire, watcher: Watcher, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.loop = loop
         self.tasks: set[Task] = set()
+        self._timers = Timers(loop, link.clock)
         self._link = link
         self._wire = wire
         self._watcher = watcher
         self._stopped = False
         self._shut_by = float("-inf")
+        link.jumps.add(partial(self.later, self._timers.set_anew))
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called when it has ended."""
@@ -156,7 +159,7 @@ class Engine:
 
     def subscribe(self, tell: Callable[[Fact], None]) -> Subscription:
         """A set of watched keys."""
-        return Subscription(self._watcher, lambda fact: self._soon(tell, fact))
+        return Subscription(self._watcher, partial(self._soon, tell))
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
@@ -164,7 +167,7 @@ class Engine:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
-        return self.loop.call_later(seconds, call).cancel
+        return self._timers.after(seconds, call)
 
     def open(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a long call."""
@@ -193,4 +196,8 @@ class Engine:
 
     def _while_open(self, cancel: Cancel) -> Cancel:
         """A cancel that a closed loop makes needless, and impossible."""
-        return lambda: None if self.loop.is_closed() else cancel()
+        return partial(self._cancel_call, cancel)
+
+    def _cancel_call(self, cancel: Cancel) -> None:
+        if not self.loop.is_closed():
+            cancel()

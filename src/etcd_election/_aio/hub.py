@@ -16,7 +16,7 @@ from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
 from .._core.plans.call import token_at_hand
 from .._core.running import Carrier, Running
-from .._io.grpc_aio import WatchCall, Wire
+from .._io.network import AsyncioWire, WatchCall
 from ..pb import rpc_pb2
 
 logger = logging.getLogger("etcd_election")
@@ -39,7 +39,7 @@ class Hub:
     def __init__(
         self,
         link: Link,
-        wire: Wire,
+        wire: AsyncioWire,
         loop: asyncio.AbstractEventLoop,
         carrier: Callable[[], Carrier],
         *,

@@ -18,7 +18,7 @@ from .._core.view import LeadershipView
 from ..pb import rpc_pb2
 from ..types import LostReason
 from .engine import Engine
-from .waiting import settled
+from .waiting import settle, settled_by
 
 if TYPE_CHECKING:
     from .client import ElectionClient
@@ -44,7 +44,7 @@ class Leadership(LeadershipView):
         self._state = state
         self._over: asyncio.Future[None] = engine.loop.create_future()
         self._process = os.getpid()
-        state.when_ended(partial(engine.later, partial(_settle, self._over)))
+        state.when_ended(partial(engine.later, partial(settle, self._over)))
 
     async def wait_lost(self, timeout: float | None = None) -> bool:
         """Waits until leadership is lost.
@@ -56,14 +56,15 @@ class Leadership(LeadershipView):
             True if it is lost, False if the time was not enough.
         """
         patience = arguments.optional_seconds("timeout", timeout)
-        clock = self._client._link.clock
-        ends_at = float("inf") if patience is None else clock() + patience
+        link = self._client._link
+        ends_at = float("inf") if patience is None else link.clock() + patience
         while self.held:
-            left = ends_at - clock()
-            if left <= 0:
+            now = link.clock()
+            if now >= ends_at:
                 return False
             # A suspend is not counted by a wait, but by the deadline: look again in time.
-            await settled(self._over, min(left, self.remaining, self._state.lease.ttl / 3))
+            longest = min(self.remaining, self._state.lease.ttl / 3)
+            await settled_by(link, self._over, min(ends_at, now + longest))
         self._state.settle()
         return True
 
@@ -192,7 +193,3 @@ class Leadership(LeadershipView):
             callback(self)
         except Exception:
             logger.exception("a callback for lost leadership of %r failed", self.name)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    future.set_result(None)

@@ -15,7 +15,7 @@ from .._core.leadership import OURS
 from .._core.looping import After, Conditions, Loop
 from ..types import LostReason
 from .leadership import Leadership
-from .waiting import CleanUp
+from .waiting import CleanUp, settled_by
 
 if TYPE_CHECKING:
     from .client import ElectionClient
@@ -185,8 +185,9 @@ class Run:
         clean_up.over()
 
     async def _pause(self) -> None:
-        if self._loop.delay:
-            await asyncio.wait([self._woken], timeout=self._loop.delay)
+        link = self._client._link
+        if not self._loop.stopping:
+            await settled_by(link, self._woken, link.clock() + self._loop.delay)
 
     def _wake(self) -> None:
         machinery = self._client._etcd._machinery

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
+
+from .._core.link import Link
 
 
 async def settled(future: asyncio.Future[Any], seconds: float | None) -> bool:
@@ -14,6 +17,31 @@ async def settled(future: asyncio.Future[Any], seconds: float | None) -> bool:
     """
     await asyncio.wait([future], timeout=seconds)
     return future.done()
+
+
+async def settled_by(link: Link, future: asyncio.Future[Any], instant: float) -> bool:
+    """The same, until an instant of the link's clock, which may jump."""
+    loop = future.get_loop()
+    while not future.done() and (left := instant - link.clock()) > 0:
+        jumped: asyncio.Future[None] = loop.create_future()
+
+        def wake(jumped: asyncio.Future[None] = jumped) -> None:
+            # RuntimeError: the loop is closed.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, jumped)
+
+        forget = link.jumps.add(wake)
+        try:
+            await asyncio.wait([future, jumped], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            forget()
+    return future.done()
+
+
+def settle(future: asyncio.Future[None]) -> None:
+    """Ends the wait for a future; nothing if that has ended."""
+    if not future.done():
+        future.set_result(None)
 
 
 class CleanUp:

@@ -29,11 +29,16 @@ class Runner(Protocol[K]):
 
 
 class Background(Generic[K]):
-    """A ``Host``: renews leases, watches over leaderships, removes what is left. Thread-safe."""
+    """A ``Host``: renews leases, watches over leaderships, removes what is left. Thread-safe.
+
+    Attributes:
+        confirmed_at: When etcd last confirmed that a lease is gone.
+    """
 
     def __init__(self, link: Link, runner: Runner[K]) -> None:
         self._link = link
         self._runner = runner
+        self.confirmed_at = float("-inf")
         self._lock = threading.Lock()
         self._retiring: weakref.WeakKeyDictionary[LeaseClock, K] = weakref.WeakKeyDictionary()
 
@@ -47,7 +52,14 @@ class Background(Generic[K]):
         """Ends the leadership when its key is gone or written by others."""
         runner = self._runner
         task = runner.start(leading.watch_over(self._link, self, state))
-        state.when_ended(lambda: runner.tell(task, Word.STOP))
+
+        def ended() -> None:
+            # Who resigns is about to call: the end of the key tells the watch, and its plan, with
+            # no work beside that call. Where the watch is deaf the beat lets go of it.
+            if state.lost is not LostReason.RESIGNED:
+                runner.tell(task, Word.STOP)
+
+        state.when_ended(ended)
 
     def announce(self, state: LeadershipState, *, began_at: float) -> None:
         """Tells of a leadership that is handed out, and later of its end."""
@@ -79,9 +91,15 @@ class Background(Generic[K]):
         with self._lock:
             task = self._retiring.get(lease)
             if task is None:
-                task = self._runner.start(session.retire(self._link, lease))
+                task = self._runner.start(self._retire(lease))
                 self._retiring[lease] = task
             return task
+
+    def _retire(self, lease: LeaseClock) -> Plan[bool]:
+        confirmed = yield from session.retire(self._link, lease)
+        if confirmed:
+            self.confirmed_at = self._link.clock()
+        return confirmed
 
     def retirements(self) -> list[K]:
         """The tasks that retire leases, or have done so."""

@@ -40,10 +40,11 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """An action; ``until`` is the end of a WAIT."""
+    """An action; ``until`` is the end of a WAIT, ``beat`` says that only the beat wants a READ."""
 
     action: Action
     until: float = 0.0
+    beat: bool = False
 
 
 class Candidacy:
@@ -68,6 +69,7 @@ class Candidacy:
         self._standing: Standing | None = None
         self._first_at: float | None = None
         self._read_at = now + timing.SETTLE
+        self._beat = False
         self._early_pause = timing.SETTLE
 
     @property
@@ -95,7 +97,7 @@ class Candidacy:
         """
         self.call_open = False
         if self._standing is None or not self._standing.first:
-            self._read_at = now
+            self._read_now(now)
 
     def call_refused(self, refusal: Exception, now: float) -> None:
         """The server answered the Campaign with an error that is final, unless our key stands.
@@ -104,7 +106,7 @@ class Candidacy:
         """
         self.call_open = False
         self.refusal = refusal
-        self._read_at = now
+        self._read_now(now)
 
     def call_broke(self) -> None:
         """The Campaign ended without an answer: the server's clean-up may follow at any time."""
@@ -120,12 +122,12 @@ class Candidacy:
         if isinstance(fact, KeyPut):
             own = self._standing.own if self._standing else None
             if fact.kv.key == self.key and (own is None or fact.kv.lease != own.lease):
-                self._read_at = now
+                self._read_now(now)
         elif isinstance(fact, (KeyGone, WatchStands)) and fact.key in self.watched():
             # A watch tells of all that comes after its revision: what was read there is known.
             read_at = self._standing.revision if self._standing else 0
             if isinstance(fact, KeyGone) or read_at < fact.revision:
-                self._read_at = now
+                self._read_now(now)
 
     def read(self, standing: Standing, now: float) -> None:
         """The queue was read."""
@@ -141,7 +143,7 @@ class Candidacy:
         if stood and standing.own and standing.own.create_revision != self.token:
             standing = Standing(None, None, standing.revision)
         self._standing = standing
-        self._read_at = now + timing.beat(self._ttl, self._random)
+        self.unread(now)
         if not standing.first:
             self._first_at = None
         elif self._first_at is None:
@@ -149,18 +151,23 @@ class Candidacy:
 
     def unread(self, now: float) -> None:
         """The queue could not be read just now."""
-        self._read_at = now + timing.beat(self._ttl, self._random)
+        self._read_at = timing.beat_after(now, self._ttl, self._random)
+        self._beat = True
 
     def doubt(self, now: float) -> None:
         """What was read may be out of date."""
+        self._read_now(now)
+
+    def _read_now(self, now: float) -> None:
         self._read_at = now
+        self._beat = False
 
     def next(self, now: float) -> Step:  # noqa: PLR0911 - one line of the table each
         """What to do."""
         if self._broken:
             return Step(Action.REJOIN)
         if now >= self._read_at:
-            return Step(Action.READ)
+            return Step(Action.READ, beat=self._beat)
         if self._standing is None:
             if self.call_open and now >= self._opened_at + timing.KEY_WITHIN:
                 return Step(Action.STUCK)

@@ -78,6 +78,8 @@ class Candidate:
         reached: True once etcd has answered anything.
         stood: True once the key of the present candidacy was seen.
         stood_before: True once that of an earlier one was.
+        settled: True while that key stands, as far as is known, and no call is open or under way
+            that may write or delete it.
         clean: True after a win that left no request under way which may write under the lease.
     """
 
@@ -101,13 +103,15 @@ class Candidate:
         now = link.clock()
         self.timeout = timeout
         self.gives_up_at = float("inf") if not timeout else now + timeout
-        self.unavailable_at = now + link.timeout
+        self._unavailable_at = 0.0
+        self.given(link.timeout)
         self._asked_at = now
         self._queued = 0.0
         self.began_at = now
         self.reached = False
         self.stood = False
         self.stood_before = False
+        self.settled = False
         self.clean = False
 
     @property
@@ -128,7 +132,16 @@ class Candidate:
         """Its turn has come (a campaign may have run before it): the time to connect starts now."""
         now = self.began_at = self.link.clock()
         self._queued = now - self._asked_at
-        self.unavailable_at = now + self.link.timeout
+        self.given(self.link.timeout)
+
+    def given(self, seconds: float) -> None:
+        """So long, from now on, etcd has for making a key stand."""
+        self._unavailable_at = self.link.clock() + seconds - self.link.gate.held_up
+
+    @property
+    def unavailable_at(self) -> float:
+        """When that is over. While calls are held up by others of the connection, it moves."""
+        return self._unavailable_at + self.link.gate.held_up
 
     def check_time(self) -> None:
         """Raises CampaignTimeout when the time is up."""
@@ -153,7 +166,8 @@ class Candidate:
     def expired(self, lease: LeaseClock) -> errors.SessionExpired:
         """The error for a lease that ended while we waited."""
         return errors.SessionExpired(
-            f"lease {lease.lease_id:x} ended while campaigning in {self.name!r}",
+            f"lease {lease.lease_id:x} ended while campaigning in {self.name!r}: campaign()"
+            " again, with a new one",
             lease_id=lease.lease_id,
             reason=LostReason.SESSION_EXPIRED,
         )

@@ -5,7 +5,8 @@ A plan is a generator. It yields one effect at a time and is sent what came of i
 ========= ============================================================ ==========================
 effect    what the front-end does                                      what it sends back
 ========= ============================================================ ==========================
-Invoke    one unary call on one endpoint, within ``timeout``           the response, or a Failure;
+Invoke    one unary call on one endpoint, within ``timeout``; after a  the response, or a Failure;
+          third of that also on the one ``beside``, if there is one    Beside, if that answered;
                                                                        an interrupting Word
 Sleep     nothing, for so long                                         None; such a Word, at once
 Receive   waits for the next fact in the plan's inbox, at most so long the fact, or None
@@ -37,15 +38,73 @@ from .method import Method
 Metadata = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
 class Invoke:
-    """One unary call on one endpoint."""
+    """One unary call on one endpoint. Its representation shows no password and no token.
 
-    endpoint: int
-    method: Method
-    request: Message = field(repr=False)  # it may hold a password, and the metadata a token
-    timeout: float
-    metadata: Metadata = field(repr=False)
+    Attributes:
+        endpoint: Where.
+        method: What is called.
+        request: What is sent.
+        timeout: Seconds from when it leaves to its end.
+        metadata: What goes with it.
+        sent_at: A reading of the clock before it left; moved by a front-end that had it wait.
+        until: When it is not to leave any more (``Gate.left``): ``NO_TURN`` is the reply then.
+        beat: Nobody waits for it: others leave first.
+        beside: Another endpoint to ask as well, where this one is silent for some time.
+        spare: True for that second call, which is left where many calls are under way.
+    """
+
+    __slots__ = (
+        "beat",
+        "beside",
+        "endpoint",
+        "metadata",
+        "method",
+        "request",
+        "sent_at",
+        "spare",
+        "timeout",
+        "until",
+    )
+
+    def __init__(
+        self,
+        endpoint: int,
+        method: Method,
+        request: Message,
+        timeout: float,
+        metadata: Metadata,
+        *,
+        sent_at: float = 0.0,
+        until: float = float("inf"),
+        beat: bool = False,
+        beside: int | None = None,
+        spare: bool = False,
+    ) -> None:
+        self.endpoint = endpoint
+        self.method = method
+        self.request = request
+        self.timeout = timeout
+        self.metadata = metadata
+        self.sent_at = sent_at
+        self.until = until
+        self.beat = beat
+        self.beside = beside
+        self.spare = spare
+
+    def __repr__(self) -> str:
+        return f"Invoke({self.endpoint}, {self.method}, timeout={self.timeout})"
+
+    @property
+    def beside_after(self) -> float:
+        """Seconds without an answer after which ``beside`` is asked."""
+        return self.timeout / 3
+
+    def second(self) -> Invoke:
+        """The call on ``beside``; it ends when the first does."""
+        assert self.beside is not None  # noqa: S101 - asked only where there is one
+        timeout = self.timeout - self.beside_after
+        return Invoke(self.beside, self.method, self.request, timeout, self.metadata, spare=True)
 
 
 @dataclass(frozen=True)
@@ -125,7 +184,20 @@ class Failure:
     cause: BaseException | None = None
 
 
+NO_TURN = Failure("DEADLINE_EXCEEDED", "its turn did not come in time")
+"""For a call that never left: those before it took all the time, and etcd did not answer them."""
+
 Reply = Message | Failure
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the endpoint ``beside`` answered while the first one was silent.
+
+    Never a Failure that another attempt may mend: that counts for nothing.
+    """
+
+    reply: Reply
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _one(text: str, tls: bool) -> Endpoint:
     rest = rest.removesuffix("/")
     host, separator, port_text = rest.rpartition(":")
     if not separator or not host or not re.fullmatch("[0-9]{1,9}", port_text):
-        raise ValueError(f"endpoints: {text!r} is not host:port")
+        raise ValueError(f"endpoints: {text!r} is not host:port, such as 127.0.0.1:2379")
     port = int(port_text)
     if not 0 < port <= _MAX_PORT:
         raise ValueError(f"endpoints: {text!r} has a port outside 1 to {_MAX_PORT}")

@@ -96,8 +96,8 @@ class LeaseClock:
         return max(0.0, min(self._clock(), self._deadline) - instant)
 
     def next_beat(self, random: timing.Random) -> float:
-        """When the next renewal is due."""
-        return self._renewed_at + timing.beat(self._ttl, random)
+        """When the renewal after the present one is due; another instant whenever it is asked."""
+        return timing.beat_after(self._renewed_at, self._ttl, random)
 
     def renewed(self, *, sent_at: float, ttl: int) -> bool:
         """Takes the answer to a grant or keepalive; False if the lease has ended.

@@ -12,13 +12,14 @@ from typing import Any
 from ..events import ClusterChanged, EndpointLeft, Event
 from ..types import LostReason
 from . import timing, weights
-from .budget import Stagger, WaitBudget
+from .budget import Gate, Stagger, WaitBudget
 from .cluster import ClusterWatch, Header
 from .effects import Metadata
 from .endpoints import Endpoint, EndpointRing
 from .identity import Identity, NoIdentity
+from .jumps import Jumps
 from .lease import LeaseClock
-from .method import Method
+from .method import Lane, Method
 from .names import Names
 from .speech import Speech
 from .token import TokenSlot
@@ -43,8 +44,10 @@ class Link:
         identity: The certificates that connections are made with.
         timeout: What one operation may take in all, in seconds.
         clock: Goes on while the machine sleeps.
+        jumps: Who waits by it.
         random: Uniform in [0, 1).
         credentials: User and password, or None.
+        gate: What limits the unary calls under way.
         latency: What an answered call takes where nothing stands still, smoothed, in seconds.
         ages: Per endpoint, grows when its connections are to be made anew.
         closed: True when nothing is to be sent any more.
@@ -67,11 +70,13 @@ class Link:
         self.identity: Identity = NoIdentity()
         self.timeout = timeout
         self.clock = clock
+        self.jumps = Jumps()
         self.random = random
         self.credentials = credentials
         self.ring = EndpointRing(len(self.given))
         self.tokens = TokenSlot()
         self.cluster = ClusterWatch()
+        self.gate = Gate(timing.MAX_CALLS, clock)
         self.waits = WaitBudget(timing.MAX_WAITS)
         self.stagger = Stagger(timing.STAGGER)
         self.latency = 0.0
@@ -115,9 +120,8 @@ class Link:
         self, endpoint: int, method: Method, response: Any, sent_at: float, floor: int
     ) -> None:
         """Learns from a response: endpoint, latency, cluster."""
-        now = self.clock()
-        self.ring.worked(endpoint, now)
-        took = now - sent_at
+        self.spoke(endpoint, method)
+        took = self.clock() - sent_at
         if not self.latency:
             self.latency = took
         elif took < self.latency:
@@ -129,6 +133,12 @@ class Link:
             self.latency += min(took - self.latency, self.latency) / 8
         header: Header = response.header
         self.saw(header, floor=floor if method.linearizable else None)
+
+    def spoke(self, endpoint: int, method: Method) -> None:
+        """An endpoint answered a call, if only by a refusal."""
+        self.ring.worked(endpoint, self.clock())
+        if method.lane is Lane.CALLS:
+            self.gate.answered()
 
     def tell(self, event: Event) -> None:
         """Logs an event, and tells it to the user who asked for events."""

@@ -80,6 +80,8 @@ class Member(Generic[L]):
         self.session: Session | None = None
         self.latest: L | None = None
         self.closed = False
+        self._keeps_place = False
+        self._left: LeaseClock | None = None
         self._loops: dict[str, Loop] = {}
         self._link = link
 
@@ -203,12 +205,22 @@ class Member(Generic[L]):
         host.announce(state, began_at=candidate.began_at)
         return leadership
 
-    def abandon(self, session: Session, ticket: Ticket) -> LeaseClock | None:
-        """A campaign ended without a leadership; returns the lease that is revoked for it."""
-        if not self.line.has_turn(ticket):
+    def abandon(
+        self, candidate: Candidate, ticket: Ticket, error: BaseException
+    ) -> LeaseClock | None:
+        """A campaign ended by an error; returns the lease that is revoked for it.
+
+        Not the lease of a place in the queue that a successor is to have.
+        """
+        session = candidate.session
+        lease = session.lease
+        if not self.line.has_turn(ticket) or lease is self._left:
             # It only stood in line: the lease may be that of the campaign before it.
             return None
-        lease = session.lease
+        closed = self._keeps_place and isinstance(error, errors.ClientClosed)
+        if closed and self.terms.via == "kv" and candidate.settled:
+            self._left = lease
+            return None
         leadership = self.leadership
         if leadership is not None and leadership._state.lease is lease:
             return None
@@ -216,18 +228,21 @@ class Member(Generic[L]):
             return lease
         return None
 
-    def close(self) -> bool:
-        """Ends the leadership, if one is held; True if one was."""
+    def close(self, *, revoke: bool) -> None:
+        """Ends the leadership, if one is held. Without ``revoke``, its place is kept."""
+        self._keeps_place = not revoke
         self.closed = True
         latest = self.latest
-        return latest is not None and latest._state.end(LostReason.CLOSED)
+        if latest is not None and latest._state.end(LostReason.CLOSED) and not revoke:
+            self._left = latest._state.lease
 
     def bequest(self) -> LeaseClock | None:
-        """The lease that ``close`` has ended a leadership on, to be left to a successor."""
-        session, latest = self.session, self.latest
-        if session is None or latest is None or session.lease is not latest._state.lease:
-            return None
-        return session.lease
+        """What ``close`` leaves to a successor: a leader's lease or a waiting candidate's, or None.
+
+        To be asked when the line is empty.
+        """
+        left, session = self._left, self.session
+        return left if session is not None and session.lease is left else None
 
     def handed_on(self, lease: LeaseClock) -> None:
         """The lease is a successor's now."""

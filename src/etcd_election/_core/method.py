@@ -37,3 +37,11 @@ class Method(enum.Enum):
         self.rpc = rpc
         self.lane = lane
         self.linearizable = linearizable
+
+    @property
+    def doubles(self) -> bool:
+        """True where nothing is changed by a second request that lands long after the first.
+
+        Such a call may be under way on two endpoints. A lease or a key must not be written twice.
+        """
+        return self in (Method.RANGE, Method.LEADER, Method.KEEPALIVE, Method.REVOKE, Method.RESIGN)

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from . import status
 from .condition import Condition
 from .effects import (
     OF_CALL,
     Aside,
+    Beside,
     Consult,
     Consulted,
     Effect,
@@ -131,7 +134,9 @@ class Running(Generic[T]):
                 if isinstance(effect, Receive):
                     if not self._inbox:
                         self._receiving = True
-                        self._wait = self._carrier.after(effect.seconds, self._resume())
+                        self._wait = self._carrier.after(
+                            effect.seconds, partial(self._resume, self._turn)
+                        )
                         return
                     value = self._inbox.popleft()
                 elif isinstance(effect, (Invoke, Sleep)):
@@ -151,15 +156,36 @@ class Running(Generic[T]):
 
     def _begin(self, effect: Invoke | Sleep) -> Cancel:
         if isinstance(effect, Sleep):
-            return self._carrier.after(effect.seconds, self._resume())
+            return self._carrier.after(effect.seconds, partial(self._resume, self._turn))
+        if effect.beside is None:
+            return self._carrier.invoke(effect, partial(self._resume, self._turn))
+        return self._ask_both(effect)
+
+    def _ask_both(self, effect: Invoke) -> Cancel:
+        """Makes a call, and a second one when it is time; returns what ends all of it."""
         turn = self._turn
 
-        def done(reply: Reply) -> None:
+        def answered(reply: Reply | Beside) -> None:
             if turn == self._turn:
-                self._wait = None
                 self._advance(reply)
 
-        return self._carrier.invoke(effect, done)
+        def answered_beside(reply: Reply) -> None:
+            if status.final(reply):
+                answered(Beside(reply))
+
+        def ask_beside() -> None:
+            cancels.append(self._carrier.invoke(effect.second(), answered_beside))
+
+        cancels = [
+            self._carrier.invoke(effect, answered),
+            self._carrier.after(effect.beside_after, ask_beside),
+        ]
+
+        def cancel_all() -> None:
+            for cancel in cancels:
+                cancel()
+
+        return cancel_all
 
     def _carry_out(self, effect: Effect) -> None:
         """What is not waited for."""
@@ -175,15 +201,11 @@ class Running(Generic[T]):
             assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary
             self._shut()
 
-    def _resume(self) -> Callable[[], None]:
-        turn = self._turn
-
-        def resume() -> None:
-            if turn == self._turn:
-                self._wait = None
-                self._advance(None)
-
-        return resume
+    def _resume(self, turn: int, reply: Reply | None = None) -> None:
+        """What was waited for in this turn has come."""
+        if turn == self._turn:
+            self._wait = None
+            self._advance(reply)
 
     def _interruption(self) -> Word | None:
         """A word that arrived while the plan was at work."""
@@ -210,14 +232,12 @@ class Running(Generic[T]):
 
     def _open(self, effect: Open) -> None:
         self._call += 1
-        number = self._call
+        self._cancel_call = self._carrier.open(effect, partial(self._tell_of, self._call))
 
-        def tell(fact: Fact) -> None:
-            # After the call was shut, what comes of it is no fact.
-            if number == self._call:
-                self.tell(fact)
-
-        self._cancel_call = self._carrier.open(effect, tell)
+    def _tell_of(self, call: int, fact: Fact) -> None:
+        """After a long call was shut, what comes of it is no fact."""
+        if call == self._call:
+            self.tell(fact)
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None

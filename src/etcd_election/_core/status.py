@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 
 from .. import errors
-from .effects import Failure
+from .effects import Failure, Reply
 
 
 class Meaning(enum.Enum):
@@ -161,6 +161,14 @@ def meaning(failure: Failure) -> Meaning:
     return _BY_CODE.get(failure.code, Meaning.OTHER)
 
 
+def final(reply: Reply) -> bool:
+    """False for a failure after which the call is made again, here or elsewhere."""
+    if not isinstance(reply, Failure):
+        return True
+    meant = meaning(reply)
+    return meant not in RETRIED and meant is not Meaning.TOKEN_REFUSED
+
+
 _CLASSES: dict[Meaning, type[errors.EtcdError]] = {
     Meaning.TOO_LARGE: errors.ValueTooLarge,
     Meaning.TOKEN_REFUSED: errors.AuthenticationFailed,
@@ -173,11 +181,22 @@ _CLASSES: dict[Meaning, type[errors.EtcdError]] = {
     Meaning.NO_TLS: errors.Unavailable,
 }
 
+_ADVICE = {
+    Meaning.TOO_LARGE: "etcd is told what to accept by --max-request-bytes",
+    Meaning.TOKEN_REFUSED: "etcd wants to know who asks: see user and password",
+    Meaning.UNAUTHENTICATED: "user or password is wrong",
+    Meaning.DENIED: "the user must be granted to read and write what begins with the election's"
+    " name and a slash",
+}
+"""What to do about it, for those to whom etcd's own words do not say it."""
+
 
 def error(operation: str, failure: Failure, *, maybe_applied: bool = False) -> errors.EtcdError:
     """The exception for a failure that an operation cannot get over."""
-    made = _CLASSES.get(meaning(failure), errors.EtcdError)(
-        f"{operation}: {failure.details or failure.code}",
+    meant = meaning(failure)
+    advice = f" ({_ADVICE[meant]})" if meant in _ADVICE else ""
+    made = _CLASSES.get(meant, errors.EtcdError)(
+        f"{operation}: {failure.details or failure.code}{advice}",
         code=failure.code,
         details=failure.details,
         maybe_applied=maybe_applied,

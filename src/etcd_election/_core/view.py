@@ -142,13 +142,16 @@ class LeadershipView:
             return
         if reason is LostReason.SESSION_EXPIRED:
             raise errors.SessionExpired(
-                f"leadership of {self.name!r} ended with lease {self.lease_id:x}",
+                f"leadership of {self.name!r} ended with lease {self.lease_id:x}:"
+                " campaign() again, with a new one",
                 lease_id=self.lease_id,
                 leadership=self,
                 reason=reason,
             )
         raise errors.NotLeader(
-            f"leadership of {self.name!r} ended: {reason.value}", leadership=self, reason=reason
+            f"leadership of {self.name!r} ended: {reason.value}; to lead again, campaign() again",
+            leadership=self,
+            reason=reason,
         )
 
     def guard(self) -> rpc_pb2.Compare:

@@ -5,7 +5,6 @@ A call never raises ``grpc.RpcError``: a failure is a value that plans decide ab
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -13,10 +12,9 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
-from .._core import timing
-from .._core.budget import Gate
-from .._core.effects import Ended, Fact, Failure, Invoke, Metadata, Open, Reply
-from .._core.method import Lane, Method
+from .._core.effects import NO_TURN, Ended, Fact, Failure, Invoke, Metadata, Open, Reply
+from .._core.link import Link
+from .._core.method import Lane
 from .channels import Channel, Channels
 
 Callback = Callable[[Reply], None]
@@ -47,18 +45,24 @@ class Calls:
     """Unary calls, and the Campaign, of one connection. Thread-safe if ``begin`` is.
 
     Args:
+        link: Its gate limits the unary calls.
         channels: Lends channels.
         begin: Starts a call.
         soon: Has something done that must not be done from within ``start``.
     """
 
     def __init__(
-        self, channels: Channels, begin: Begin, *, soon: Callable[[Callable[[], None]], object]
+        self,
+        link: Link,
+        channels: Channels,
+        begin: Begin,
+        *,
+        soon: Callable[[Callable[[], None]], object],
     ) -> None:
-        self.gate = Gate(timing.MAX_CALLS)
-        self._channels = channels
-        self._begin = begin
-        self._soon = soon
+        self.link = link
+        self.channels = channels
+        self.begin = begin
+        self.soon = soon
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once.
@@ -66,84 +70,107 @@ class Calls:
         Returns:
             What cancels the call, or its place in the line before it left.
         """
-        cancelled = threading.Event()
-        cancels: list[Cancel] = []
-        gated = effect.method.lane is Lane.CALLS
-
-        def finished(reply: Reply) -> None:
-            if gated:
-                self.gate.leave()
-            done(reply)
-
-        def admitted() -> None:
-            if cancelled.is_set():
-                self._soon(partial(finished, CLOSED))
-                return
-            cancel = self._enter(
-                effect.endpoint,
-                effect.method,
-                effect.request,
-                timeout=effect.timeout,
-                metadata=effect.metadata,
-                done=finished,
-            )
-            cancels.append(cancel)
-            if cancelled.is_set():
-                cancel()
-
-        def cancel_all() -> None:
-            cancelled.set()
-            for cancel in cancels:
-                cancel()
-
-        if not gated or self.gate.enter(admitted):
-            admitted()
-        return cancel_all
+        call = _Call(self, effect, effect.timeout, done)
+        if effect.method.lane is not Lane.CALLS:
+            call.begin()
+        elif effect.spare and not self.link.gate.try_enter():
+            self.soon(partial(done, NO_TURN))
+        else:
+            call.gated = True
+            if effect.spare or self.link.gate.enter(call.admitted, beat=effect.beat):
+                call.begin()
+        return call.cancel
 
     def campaign(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a Campaign; its end is told."""
-        return self._enter(
-            effect.endpoint,
-            effect.method,
-            effect.request,
-            timeout=None,
-            metadata=effect.metadata,
-            done=lambda reply: tell(Ended(reply)),
-        )
+        call = _Call(self, effect, None, lambda reply: tell(Ended(reply)))
+        call.begin()
+        return call.cancel
 
-    def _enter(
-        self,
-        endpoint: int,
-        method: Method,
-        request: Message,
-        *,
-        timeout: float | None,
-        metadata: Metadata,
-        done: Callback,
-    ) -> Cancel:
-        channel: Channel | None = self._channels.enter(endpoint, method.lane)
+
+class _Call:
+    """One call, from its place in the line to its end.
+
+    Attributes:
+        gated: True for one that needs a place among the calls under way.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_cancel",
+        "_cancelled",
+        "_channel",
+        "_done",
+        "_effect",
+        "_over",
+        "_timeout",
+        "gated",
+    )
+
+    def __init__(
+        self, calls: Calls, effect: Invoke | Open, timeout: float | None, done: Callback
+    ) -> None:
+        self.gated = False
+        self._calls = calls
+        self._effect = effect
+        self._timeout = timeout
+        self._done = done
+        self._channel: Channel | None = None
+        self._cancel: Cancel | None = None
+        self._cancelled = False
+        self._over = False
+
+    def admitted(self) -> None:
+        """Its turn has come, after a wait."""
+        link, effect = self._calls.link, self._effect
+        assert isinstance(effect, Invoke)  # noqa: S101 - a Campaign does not wait here
+        if self._cancelled:
+            self._calls.soon(partial(self._ended, CLOSED))
+        elif link.gate.left(effect.until) <= 0:
+            self._calls.soon(partial(self._ended, NO_TURN))
+        else:
+            effect.sent_at = link.clock()
+            self.begin()
+
+    def begin(self) -> None:
+        """Leaves now."""
+        calls, effect = self._calls, self._effect
+        channel = self._channel = calls.channels.enter(effect.endpoint, effect.method.lane)
         if channel is None:
-            self._soon(partial(done, CLOSED))
-            return _nothing
-
-        def ended(reply: Reply) -> None:
-            self._channels.leave(channel)
-            done(reply)
-
+            calls.soon(partial(self._ended, CLOSED))
+            return
+        call = channel.method(effect.method)
         try:
-            return self._begin(channel.method(method), request, timeout, metadata, ended)
+            cancel = calls.begin(call, effect.request, self._timeout, effect.metadata, self._ended)
         except (grpc.RpcError, ValueError) as error:
-            self._soon(partial(ended, failure(error)))
-            return _nothing
+            calls.soon(partial(self._ended, failure(error)))
+            return
         except BaseException:
             # A signal handler's exception may have left a lock of the channel locked.
-            self._channels.forsake(channel)
-            self._soon(partial(ended, CLOSED))
+            calls.channels.forsake(channel)
+            calls.soon(partial(self._ended, CLOSED))
             raise
+        # In this order: whoever cancels or ends it meanwhile is seen here, or sees what is set.
+        self._cancel = cancel
+        if self._over:
+            self._cancel = None
+        elif self._cancelled:
+            cancel()
 
+    def cancel(self) -> None:
+        """Ends it, if it is not over; ``done`` is called all the same."""
+        self._cancelled = True
+        cancel = self._cancel
+        if cancel is not None:
+            cancel()
 
-def _nothing() -> None:
-    """There is nothing to cancel."""
+    def _ended(self, reply: Reply) -> None:
+        # What cancels it refers to what tells of its end: no circle is left to be collected.
+        self._over, self._cancel = True, None
+        self._calls.channels.leave(self._channel)
+        if self.gated:
+            self._calls.link.gate.leave()
+        self._done(reply)
 
 
 def failure(error: BaseException) -> Failure:

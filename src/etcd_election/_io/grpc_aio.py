@@ -15,6 +15,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import grpc
@@ -58,7 +59,7 @@ class Wire:
         self._link = link
         self._loop = loop
         self._channels = Channels(link, certificates, options, make=_make, close=self._close_apart)
-        self._calls = Calls(self._channels, self._begin, soon=loop.call_soon)
+        self._calls = Calls(link, self._channels, self._begin, soon=loop.call_soon)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
@@ -120,7 +121,7 @@ class Wire:
     ) -> Cancel:
         made = call(request, timeout=timeout, metadata=metadata)
         self.spawn(_response(made), lambda task: done(_reply(task)))
-        return lambda: _cancel(made)
+        return partial(_cancel, made)
 
     def _observe(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         channel = self._channels.enter(effect.endpoint, effect.method.lane)

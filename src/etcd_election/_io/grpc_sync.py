@@ -13,7 +13,18 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from .._core.effects import Aside, Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.effects import (
+    NO_TURN,
+    Aside,
+    Ended,
+    Fact,
+    Failure,
+    Invoke,
+    Metadata,
+    Observed,
+    Open,
+    Reply,
+)
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2
@@ -23,6 +34,9 @@ from .certificates import Certificates
 from .channels import Channels
 from .options import Options
 
+_LONGEST = 5.0
+"""Waits do not count a suspend: so long after one at most, a call's time is found to be up."""
+
 
 class Wire:
     """The channels of one connection. Thread-safe."""
@@ -30,13 +44,21 @@ class Wire:
     def __init__(self, link: Link, certificates: Certificates | None, options: Options) -> None:
         self._link = link
         self._channels = Channels(link, certificates, options, make=_make, close=_close_apart)
-        self._calls = Calls(self._channels, _begin, soon=_now)
+        self._calls = Calls(link, self._channels, _begin, soon=_now)
 
     def invoke(self, effect: Invoke) -> Reply:
         """Makes a unary call and waits for its end."""
-        gated = effect.method.lane is Lane.CALLS
-        if gated and not self._admitted(effect.timeout):
-            return Failure("DEADLINE_EXCEEDED", "too many calls of ours were under way")
+        if effect.method.lane is Lane.CALLS and not self._admitted(effect):
+            return NO_TURN
+        return self._make(effect)
+
+    def invoke_at_once(self, effect: Invoke) -> Reply | None:
+        """The same, where no other call has to end first; None otherwise."""
+        if effect.method.lane is Lane.CALLS and not self._link.gate.try_enter():
+            return None
+        return self._make(effect)
+
+    def _make(self, effect: Invoke) -> Reply:
         channel = self._channels.enter(effect.endpoint, effect.method.lane)
         try:
             if channel is None:
@@ -52,8 +74,8 @@ class Wire:
             raise
         finally:
             self._channels.leave(channel)
-            if gated:
-                self._calls.gate.leave()
+            if effect.method.lane is Lane.CALLS:
+                self._link.gate.leave()
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once, on any thread."""
@@ -107,17 +129,22 @@ class Wire:
         threading.Thread(target=read, name="etcd_election-observe", daemon=True).start()
         return lambda: _cancel(call)
 
-    def _admitted(self, timeout: float) -> bool:
-        turn = threading.Event()
-        gate = self._calls.gate
-        if gate.enter(turn.set):
+    def _admitted(self, effect: Invoke) -> bool:
+        """Waits for a call's turn; False if it does not come in time."""
+        if self._link.gate.try_enter():
             return True
-        admitted = False
+        turn = threading.Event()
+        told = turn.set
+        gate, admitted = self._link.gate, False
+        if gate.enter(told, beat=effect.beat):
+            return True
         try:
-            admitted = turn.wait(timeout)
+            while not admitted and (left := gate.left(effect.until)) > 0:
+                admitted = turn.wait(min(left, _LONGEST))
         finally:
             if not admitted:
-                gate.forget(turn.set)
+                gate.forget(told)
+        effect.sent_at = self._link.clock()
         return admitted
 
 

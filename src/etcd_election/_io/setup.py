@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from .._core import arguments
+from .._core import arguments, timing
 from .._core.endpoints import parse
 from .._core.link import Link
 from ..types import TLS
 from .asides import hosts_to_look_up
 from .certificates import Certificates
 from .delivery import Delivery
+from .network import network_of
 
 
 class Setup:
     """The arguments of an ``Etcd``.
 
     Attributes:
+        network: Where the endpoints lead; None: to servers, by gRPC.
         link: The state of the connection.
         options: Further options for channels.
         certificates: For the endpoints that speak TLS; None if there are none.
@@ -38,6 +40,7 @@ class Setup:
         if tls is not None and not isinstance(tls, TLS):
             raise TypeError(f"tls must be a TLS or None, not {type(tls).__name__}")
         parsed = parse(endpoints, tls=tls is not None)
+        self.network = network_of(parsed)
         self.options = arguments.channel_options(options)
         callback = arguments.optional_function("on_event", on_event)
         self.delivery = None if callback is None else Delivery(callback)
@@ -45,7 +48,8 @@ class Setup:
             parsed,
             timeout=arguments.seconds("timeout", timeout, positive=True),
             credentials=arguments.credentials(user, password),
-            hosts=hosts_to_look_up(parsed, self.options),
+            clock=self.network.clock if self.network else timing.system_clock,
+            hosts=() if self.network else hosts_to_look_up(parsed, self.options),
             listener=None if self.delivery is None else self.delivery.listener(),
         )
         self.certificates: Certificates | None = None

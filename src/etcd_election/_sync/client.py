@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, overload
 from .. import errors
 from .._core import arguments, timing
 from .._core.candidate import Session
+from .._core.draining import Draining
 from .._core.line import Ticket
 from .._core.link import Link
 from .._core.looping import Conditions
@@ -119,12 +120,12 @@ class ElectionClient(ClientView[Leadership]):
             return self._member.elected(
                 machinery.background, ticket, candidate, state, partial(Leadership, self)
             )
-        except errors.Unavailable:
+        except errors.Unavailable as error:
             # Etcd does not answer: the background goes on trying, nobody needs to wait for it.
-            self._member.abandon(own, ticket)
+            self._member.abandon(candidate, ticket, error)
             raise
-        except BaseException:
-            lease = self._member.abandon(own, ticket)
+        except BaseException as error:
+            lease = self._member.abandon(candidate, ticket, error)
             if lease is not None:
                 machinery.background.retiring(lease).done.wait(timing.CLEANUP)
             raise
@@ -279,21 +280,21 @@ class ElectionClient(ClientView[Leadership]):
         """Ends everything: campaigns, leadership, observers, the lease. Idempotent.
 
         Args:
-            revoke: False leaves a leader's key and lease to a successor (``lease=``), renewed once
-                more. In any other state the key is removed all the same.
+            revoke: False leaves key and lease to a successor (``lease=``), renewed once more: those
+                of a leader, or with ``via="kv"`` those of a candidate that waits, for its place in
+                the queue. In any other state the key is removed all the same.
             timeout: Seconds for confirming the removal; None: 2. What is not confirmed then is no
                 longer renewed.
         """
         given = arguments.optional_seconds("timeout", timeout)
-        deadline = self._link.clock() + (timing.CLEANUP if given is None else given)
-        led = self._end()
-        if led is None:
+        draining = Draining(self._link.clock, given)
+        if not self._end(revoke=bool(revoke)):
             return
         if not self._etcd._foreign():
-            self._await_line(deadline)
-            self._leave(deadline, hands_on=led and not revoke)
+            self._await_line(draining.deadline)
+            self._leave(draining.deadline)
         if self._owns:
-            self._etcd._close(deadline)
+            self._etcd._close(draining)
 
     def __enter__(self) -> ElectionClient:
         try:
@@ -339,19 +340,19 @@ class ElectionClient(ClientView[Leadership]):
     def _left(self, deadline: float) -> float:
         return max(0.0, deadline - self._link.clock())
 
-    def _end(self) -> bool | None:
-        """Begins closing; whether a leadership ended by this, None if it had begun before."""
+    def _end(self, *, revoke: bool = True) -> bool:
+        """Begins closing; False if it had begun before."""
         with self._lock:
             if self._member.closed:
-                return None
-            led = self._member.close()
+                return False
+            self._member.close(revoke=revoke)
         if self._finalizer is not None:
             self._finalizer.detach()
         if not self._etcd._foreign():
             for observer in list(self._observers):
                 observer.close()
             self._member.line.close()
-        return led
+        return True
 
     def _await_line(self, deadline: float) -> None:
         """Waits until all calls that were under way are over, or the deadline."""
@@ -359,10 +360,10 @@ class ElectionClient(ClientView[Leadership]):
         self._member.line.when_empty(emptied.set)
         emptied.wait(self._left(deadline))
 
-    def _leave(self, deadline: float, *, hands_on: bool) -> None:
+    def _leave(self, deadline: float) -> None:
         """Removes the lease, or leaves it to a successor."""
         machinery = self._etcd._machinery
-        lease = self._member.bequest() if hands_on else None
+        lease = self._member.bequest()
         if machinery is not None and lease is not None:
             try:
                 machinery.run(session.bequeath(self._link, lease, deadline=deadline))

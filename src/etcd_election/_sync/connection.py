@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import errors
 from .._core import timing
 from .._core.background import Background
+from .._core.draining import Draining
 from .._core.effects import Plan
 from .._core.keywatch import Watchers
 from .._core.plans import reading
 from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 from .._io.setup import Setup
 from ..events import Event
 from ..types import TLS
@@ -36,7 +38,7 @@ class Machinery:
 
     def __init__(self, setup: Setup) -> None:
         self.link = link = setup.link
-        self.wire = Wire(link, setup.certificates, setup.options)
+        self.wire = _wire(setup)
         first = Hub(link, self.wire)
         self.hubs = [first]
         # A name may turn out to have several addresses.
@@ -55,10 +57,11 @@ class Machinery:
         """Carries out plans that wait."""
         return Driver(self.link, self.wire, self.watcher, inbox)
 
-    def drain(self, deadline: float) -> None:
-        """Waits until nothing is left to be revoked, or the deadline."""
+    def drain(self, draining: Draining) -> None:
+        """Waits until nothing is left to be revoked, or the time is up."""
         for task in self.background.retirements():
-            task.done.wait(max(0.0, deadline - self.link.clock()))
+            while not task.done.is_set() and (left := draining.left(self.background.confirmed_at)):
+                task.done.wait(left)
 
     def stop(self) -> None:
         """Ends everything at once."""
@@ -71,6 +74,12 @@ class Machinery:
         for hub in self.hubs:
             hub.stop()
         self.wire.close()
+
+
+def _wire(setup: Setup) -> BlockingWire:
+    if setup.network is not None:
+        return setup.network.blocking(setup.link)
+    return Wire(setup.link, setup.certificates, setup.options)
 
 
 class Etcd:
@@ -89,6 +98,7 @@ class Etcd:
         user: A user of etcd's, if it asks for one; a token is fetched when it is needed.
         password: The user's password.
         timeout: What one operation may take in all, in seconds, retries included.
+            Waiting for other calls of this connection does not count while etcd answers those.
         options: Further gRPC channel options, as (name, value) pairs.
         on_event: Called with every ``Event``, one after the other, on a thread of its own; what it
             raises is logged. It may block: when 1000 events wait, further ones are dropped, and
@@ -151,11 +161,11 @@ class Etcd:
         """Closes its clients, then the connection. Idempotent.
 
         Takes up to 2 s for removing leases of an etcd that does not answer; what is left then is no
-        longer renewed.
+        longer renewed. As long as etcd confirms removals it goes on, up to 30 s in all.
         """
-        self._close(self._link.clock() + timing.CLEANUP)
+        self._close(Draining(self._link.clock))
 
-    def _close(self, deadline: float) -> None:
+    def _close(self, draining: Draining) -> None:
         with self._lock:
             if self._closed:
                 return
@@ -164,13 +174,13 @@ class Etcd:
             clients = list(self._clients)
         if finalizer is not None:
             finalizer.detach()
-        ending = [client for client in clients if client._end() is not None]
+        ending = [client for client in clients if client._end()]
         if machinery is None or machinery.process != os.getpid():
             return
         for client in ending:
-            client._await_line(deadline)
+            client._await_line(draining.deadline)
             client._member.drop()
-        machinery.drain(deadline)
+        machinery.drain(draining)
         machinery.stop()
         if self._setup.delivery is not None:
             self._setup.delivery.close()
@@ -195,14 +205,14 @@ class Etcd:
         """What to work with, made at the first use."""
         with self._lock:
             if self._closed:
-                raise errors.ClientClosed("the connection is closed")
+                raise errors.ClientClosed("the connection is closed: make a new Etcd")
             if self._machinery is None:
                 self._machinery = Machinery(self._setup)
                 self._finalizer = weakref.finalize(self, _collected, self._machinery, repr(self))
                 self._finalizer.atexit = False
             machinery = self._machinery
         if machinery.process != os.getpid():
-            raise errors.ClientClosed("the connection belongs to the process before the fork")
+            raise errors.ClientClosed("made before the fork: make a new Etcd in the child")
         return machinery
 
     def _foreign(self) -> bool:

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from .._core import status
 from .._core.effects import (
     OF_CALL,
+    Beside,
     Effect,
     Fact,
     Invoke,
@@ -30,12 +32,14 @@ from .._core.effects import (
 )
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
-from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 
 T = TypeVar("T")
 
+Cancel = Callable[[], None]
+
 _DIRECT = 0.5
-"""Calls that take no longer are not interrupted by words."""
+"""Calls that take no longer, and need not wait for others, are not interrupted by words."""
 
 
 class _Replied:
@@ -54,22 +58,26 @@ class OfCall:
         self.fact = fact
 
 
+class _Jumped:
+    """The clock has jumped."""
+
+
 class Inbox:
     """Facts for one plan. ``tell`` may be called on any thread and in signal handlers."""
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[Fact | OfCall | _Replied] = SimpleQueue()
+        self.queue: SimpleQueue[Fact | OfCall | _Replied | _Jumped] = SimpleQueue()
         self.tell: Callable[[Fact], None] = self.queue.put
 
 
-def run(wire: Wire, plan: Plan[T]) -> T:
+def run(wire: BlockingWire, plan: Plan[T]) -> T:
     """Carries out a plan of calls and pauses."""
     value: Any = None
     try:
         while True:
             effect = plan.send(value)
             if isinstance(effect, Invoke):
-                value = wire.invoke(effect)
+                value = wire.invoke(effect) if effect.beside is None else _both(wire, effect)
             elif isinstance(effect, (LookUp, Probe)):
                 wire.aside(effect)
                 value = None
@@ -84,10 +92,31 @@ def run(wire: Wire, plan: Plan[T]) -> T:
         plan.close()
 
 
+def _both(wire: BlockingWire, effect: Invoke) -> Reply | Beside:
+    """Makes a call, and when it is time the same one on another endpoint."""
+    replies: SimpleQueue[tuple[bool, Reply]] = SimpleQueue()
+    cancels = [wire.start(effect, lambda reply: replies.put((False, reply)))]
+    try:
+        try:
+            return replies.get(timeout=effect.beside_after)[1]
+        except Empty:
+            second = effect.second()
+            cancels.append(wire.start(second, lambda reply: replies.put((True, reply))))
+        while True:
+            beside, reply = replies.get()
+            if not beside:
+                return reply
+            if status.final(reply):
+                return Beside(reply)
+    finally:
+        for cancel in cancels:
+            cancel()
+
+
 class Driver:
     """Carries out plans that have an inbox: they wait, watch, and keep one long call open."""
 
-    def __init__(self, link: Link, wire: Wire, watcher: Watcher, inbox: Inbox) -> None:
+    def __init__(self, link: Link, wire: BlockingWire, watcher: Watcher, inbox: Inbox) -> None:
         self._link = link
         self._wire = wire
         self._inbox = inbox
@@ -100,6 +129,7 @@ class Driver:
     def run(self, plan: Plan[T]) -> T:
         """Carries out a plan; however it ends, no watch and no call of it is left."""
         value: Any = None
+        forget = self._link.jumps.add(lambda: self._inbox.queue.put(_Jumped()))
         try:
             while True:
                 value = self._carry_out(plan.send(value))
@@ -107,6 +137,7 @@ class Driver:
             result: T = stop.value
             return result
         finally:
+            forget()
             try:
                 plan.close()
             finally:
@@ -140,6 +171,8 @@ class Driver:
                 item = self._inbox.queue.get(left != 0, left)
             except Empty:
                 return None
+            if isinstance(item, _Jumped):
+                continue
             if not isinstance(item, OfCall):
                 return item
             if item.number == self._call:
@@ -162,27 +195,42 @@ class Driver:
             if not isinstance(item, _Replied):
                 self._facts.append(item)
 
-    def _invoke(self, effect: Invoke) -> Reply | Word:
-        if effect.timeout <= _DIRECT:
-            return self._wire.invoke(effect)
-        self._started += 1
-        number, inbox = self._started, self._inbox
-        cancel = self._wire.start(effect, lambda reply: inbox.queue.put(_Replied(number, reply)))
-        replied = False
+    def _invoke(self, effect: Invoke) -> Reply | Beside | Word:
+        if effect.timeout <= _DIRECT and effect.beside is None:
+            reply = self._wire.invoke_at_once(effect)
+            if reply is not None:
+                return reply
+        cancels: list[Cancel] = []
+        first, second = self._start(effect, cancels), 0
+        beside_at = None
+        if effect.beside is not None:
+            beside_at = self._link.clock() + effect.beside_after
         try:
             while True:
-                item = self._next(None)
+                left = None if beside_at is None else max(0.0, beside_at - self._link.clock())
+                item = self._next(left)
                 if isinstance(item, Word):
                     return item
-                if isinstance(item, _Replied):
-                    if item.number == number:
-                        replied = True
-                        return item.reply
-                elif item is not None:
+                if item is None:
+                    beside_at = None
+                    second = self._start(effect.second(), cancels)
+                elif not isinstance(item, _Replied):
                     self._facts.append(item)
+                elif item.number == first:
+                    return item.reply
+                elif item.number == second and status.final(item.reply):
+                    return Beside(item.reply)
         finally:
-            if not replied:
+            for cancel in cancels:
                 cancel()
+
+    def _start(self, effect: Invoke, cancels: list[Cancel]) -> int:
+        """Starts a call; returns the number of its reply."""
+        self._started += 1
+        number, inbox = self._started, self._inbox
+        start = self._wire.start
+        cancels.append(start(effect, lambda reply: inbox.queue.put(_Replied(number, reply))))
+        return number
 
     def _open(self, effect: Open) -> None:
         self._call += 1

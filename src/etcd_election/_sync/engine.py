@@ -19,7 +19,7 @@ from .._core.effects import Aside, Fact, Invoke, Open, Plan, Reply
 from .._core.keywatch import Subscription, Watcher
 from .._core.link import Link
 from .._core.running import Cancel, Running
-from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 
 logger = logging.getLogger("etcd_election")
 
@@ -56,6 +56,10 @@ def _unheard(task: Task) -> None:
     """Nobody wants to know of its end."""
 
 
+def _look() -> None:
+    """After it the timers are looked at."""
+
+
 class Engine:
     """The background of one connection; a ``Carrier`` of plans, on its own thread.
 
@@ -70,7 +74,7 @@ class Engine:
     """
 
     def __init__(
-        self, link: Link, wire: Wire, watcher: Watcher, at_end: Callable[[], None]
+        self, link: Link, wire: BlockingWire, watcher: Watcher, at_end: Callable[[], None]
     ) -> None:
         self.tasks: set[Task] = set()
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -83,6 +87,7 @@ class Engine:
         self._stopped = False
         self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
+        link.jumps.add(lambda: self.later(_look))
 
     def start(self, plan: Plan[Any], on_done: Callable[[Task], None] = _unheard) -> Task:
         """Starts a plan; ``on_done`` is called on the engine's thread when it has ended."""
@@ -132,7 +137,7 @@ class Engine:
 
     def invoke(self, effect: Invoke, done: Callable[[Reply], None]) -> Cancel:
         """Starts a call."""
-        return self._wire.start(effect, lambda reply: self.later(partial(done, reply)))
+        return self._wire.start(effect, partial(self._reply, done))
 
     def after(self, seconds: float, call: Callable[[], None]) -> Cancel:
         """Calls later."""
@@ -163,6 +168,9 @@ class Engine:
         if delay:
             threading.Event().wait(delay)
         cancel()
+
+    def _reply(self, done: Callable[[Reply], None], reply: Reply) -> None:
+        self.later(partial(done, reply))
 
     def _begin(self, task: Task) -> None:
         self.tasks.add(task)

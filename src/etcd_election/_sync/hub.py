@@ -17,7 +17,7 @@ from .._core import timing
 from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
 from .._core.plans.call import token_at_hand
-from .._io.grpc_sync import Wire
+from .._io.network import BlockingWire
 from ..pb import rpc_pb2
 from .driver import run
 
@@ -36,7 +36,7 @@ class Hub:
         endpoint: Where the stream is, or was last.
     """
 
-    def __init__(self, link: Link, wire: Wire, *, beside: Hub | None = None) -> None:
+    def __init__(self, link: Link, wire: BlockingWire, *, beside: Hub | None = None) -> None:
         self.endpoint = 0
         self._link = link
         self._beside = beside

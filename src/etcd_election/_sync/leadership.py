@@ -35,9 +35,7 @@ class Leadership(LeadershipView):
     def __init__(self, client: ElectionClient, state: LeadershipState) -> None:
         self._client = client
         self._state = state
-        self._over = threading.Event()
         self._process = os.getpid()
-        state.when_ended(self._over.set)
 
     def wait_lost(self, timeout: float | None = None) -> bool:
         """Waits until leadership is lost.
@@ -49,14 +47,21 @@ class Leadership(LeadershipView):
             True if it is lost, False if the time was not enough.
         """
         patience = arguments.optional_seconds("timeout", timeout)
-        clock = self._client._link.clock
-        ends_at = float("inf") if patience is None else clock() + patience
-        while self.held:
-            left = ends_at - clock()
-            if left <= 0:
-                return False
-            # A suspend is not counted by a wait, but by the deadline: look again in time.
-            self._over.wait(min(left, self.remaining, self._state.lease.ttl / 3))
+        link = self._client._link
+        ends_at = float("inf") if patience is None else link.clock() + patience
+        woken = threading.Event()
+        forget = self._state.when_ended(woken.set), link.jumps.add(woken.set)
+        try:
+            while self.held:
+                left = ends_at - link.clock()
+                if left <= 0:
+                    return False
+                # A suspend is not counted by a wait, but by the deadline: look again in time.
+                woken.wait(min(left, self.remaining, self._state.lease.ttl / 3))
+                woken.clear()
+        finally:
+            for remove in forget:
+                remove()
         self._state.settle()
         return True
 

@@ -112,8 +112,15 @@ class Run:
             logger.warning("resigning from %r failed: %s", leadership.name, failed)
 
     def _pause(self) -> None:
-        with contextlib.suppress(Empty):
-            self._words.get(self._loop.delay > 0, self._loop.delay)
+        link = self._client._link
+        ends_at = link.clock() + self._loop.delay
+        forget = link.jumps.add(lambda: self._words.put(None))
+        try:
+            while not self._loop.stopping and (left := ends_at - link.clock()) > 0:
+                with contextlib.suppress(Empty):
+                    self._words.get(timeout=left)
+        finally:
+            forget()
 
     def _wake(self) -> None:
         self._words.put(None)

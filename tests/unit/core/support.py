@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from etcd_election import _core
 from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
+    Beside,
     Consult,
     Effect,
     Fact,
@@ -215,6 +216,14 @@ class Script(Generic[T]):
         assert took <= effect.timeout + 2 * LATE
         self.clock.advance(took)
         self._send(reply)
+        return effect
+
+    def overtaken(self, method: Method, reply: Message | Failure) -> Invoke:
+        """A call is made, nobody answers for some time, and then whom it asked beside."""
+        effect = self._expect(Invoke)
+        assert effect.method is method
+        self.clock.advance(effect.beside_after + 0.001)
+        self._send(Beside(reply))
         return effect
 
     def silent(self, method: Method) -> Invoke:

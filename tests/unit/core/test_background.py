@@ -6,8 +6,9 @@ import gc
 
 import pytest
 
+from etcd_election._core import timing
 from etcd_election._core.background import Background
-from etcd_election._core.effects import Fact, Invoke, Plan, Receive, Word
+from etcd_election._core.effects import Fact, Invoke, KeyGone, Plan, Receive, Word
 from etcd_election._core.leadership import LeadershipState
 from etcd_election._core.lease import LeaseClock
 from etcd_election._core.link import Link
@@ -17,6 +18,7 @@ from etcd_election.types import LostReason
 from .support import (
     LEASE_NOT_FOUND,
     NAME,
+    SILENCE,
     START,
     FakeClock,
     Script,
@@ -125,18 +127,41 @@ def test_leader_that_resigns_is_watched_over_no_more(
     background.watch_over(state)
     (task,) = runner.tasks
     assert task.script.watch() == {KEY}
-    assert task.told == []
     state.end(LostReason.RESIGNED)
+    assert task.told == [], "no work beside the call that resigns: its watch will tell"
+    task.script.receive(KeyGone(KEY, TOKEN + 1), after=0.001)
+    task.script.returned()
+    assert background.retirements() == [], "the next campaign uses the lease"
+
+
+def test_leader_that_resigned_is_let_go_by_the_beat_where_the_watch_is_deaf(
+    background: Background[Task], runner: FakeRunner, state: LeadershipState
+) -> None:
+    background.watch_over(state)
+    (task,) = runner.tasks
+    task.script.watch()
+    state.end(LostReason.RESIGNED)
+    assert task.script.receive().seconds <= state.lease.ttl / 3
+    task.script.returned()
+
+
+def test_leader_that_closes_is_watched_over_no_more(
+    background: Background[Task], runner: FakeRunner, state: LeadershipState
+) -> None:
+    background.watch_over(state)
+    (task,) = runner.tasks
+    task.script.watch()
+    state.end(LostReason.CLOSED)
     assert task.told == [Word.STOP]
     task.script.receive(Word.STOP)
     task.script.returned()
-    assert background.retirements() == [], "the next campaign uses the lease"
+    assert background.retirements() == []
 
 
 def test_leadership_that_is_over_before_it_is_watched_is_let_go_at_once(
     background: Background[Task], runner: FakeRunner, state: LeadershipState
 ) -> None:
-    state.end(LostReason.RESIGNED)
+    state.end(LostReason.CLOSED)
     background.watch_over(state)
     (task,) = runner.tasks
     assert task.told == [Word.STOP]
@@ -212,6 +237,23 @@ def test_all_that_is_still_being_revoked_can_be_waited_for(
     assert background.retirements() == tasks
     for task in tasks:
         task.script.expect(Invoke)
+
+
+def test_confirmed_removal_is_noted_and_one_in_vain_is_not(
+    background: Background[Task], lease: LeaseClock, link: Link, clock: FakeClock
+) -> None:
+    assert background.confirmed_at == float("-inf")
+    task = background.retiring(lease)
+    clock.advance(lease.ttl + timing.RETIRE_AFTER)
+    task.script.invoke(Method.REVOKE, SILENCE)
+    task.script.receive()
+    assert task.script.returned() is False
+    assert background.confirmed_at == float("-inf")
+    task = background.retiring(link.new_lease(ID + 1))
+    clock.advance(timing.GRANT_MAY_LAND)
+    task.script.invoke(Method.REVOKE, revoked())
+    assert task.script.returned() is True
+    assert background.confirmed_at == clock()
 
 
 def test_lease_that_was_revoked_is_not_remembered_for_ever(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from etcd_election._core.budget import Gate, Stagger, WaitBudget
 
-from .support import quick
+from .support import FakeClock, quick
 
 
 class Caller:
@@ -35,6 +36,19 @@ def test_calls_beyond_the_limit_are_admitted_in_the_order_of_asking() -> None:
     assert log == [second, third]
     gate.leave()
     assert gate.enter(first)
+
+
+def test_who_does_not_wait_takes_no_place_in_the_line() -> None:
+    log: list[Caller] = []
+    first, second = Caller(log), Caller(log)
+    gate = Gate(1)
+    assert gate.try_enter()
+    assert not gate.try_enter()
+    assert not gate.enter(first)
+    gate.leave()
+    assert log == [first]
+    gate.leave()
+    assert gate.enter(second)
 
 
 def test_who_gave_up_waiting_holds_up_nobody() -> None:
@@ -155,3 +169,69 @@ def test_signal_handlers_exception_while_a_call_is_admitted_holds_up_nobody() ->
         gate.leave()
     gate.leave()
     assert admitted == ["next"]
+
+
+def test_calls_of_a_beat_stand_aside_for_others_and_are_not_starved() -> None:
+    admitted: list[str] = []
+    gate = Gate(1)
+    assert gate.try_enter()
+    assert not gate.try_enter()
+    for i in range(2):
+        gate.enter(lambda i=i: admitted.append(f"beat {i}"), beat=True)  # type: ignore[misc]
+    for i in range(5):
+        gate.enter(lambda i=i: admitted.append(f"call {i}"))  # type: ignore[misc]
+    for _ in range(7):
+        gate.leave()
+    assert admitted == ["call 0", "call 1", "call 2", "beat 0", "call 3", "call 4", "beat 1"]
+
+
+def test_beat_that_gave_up_waiting_holds_up_nobody() -> None:
+    admitted: list[str] = []
+    gate = Gate(1)
+    gate.try_enter()
+    beat = partial(admitted.append, "beat")
+    gate.enter(beat, beat=True)
+    gate.forget(beat)
+    gate.leave()
+    assert admitted == []
+    assert gate.try_enter()
+
+
+def test_time_that_calls_wait_for_others_does_not_count_while_etcd_answers_those() -> None:
+    clock = FakeClock()
+    gate = Gate(1, clock)
+    until = clock() + 5.0 - gate.held_up
+    gate.try_enter()
+    clock.advance(1.0)
+    gate.answered()
+    assert gate.held_up == 0.0, "nobody waited"
+    gate.enter(lambda: None)
+    clock.advance(2.0)
+    assert gate.left(until) == 2.0, "nothing says yet that etcd is well"
+    gate.answered()
+    assert gate.held_up == 2.0
+    assert gate.left(until) == 4.0
+    gate.enter(lambda: None, beat=True)
+    clock.advance(1.0)
+    gate.answered()
+    assert gate.held_up == 3.0
+    clock.advance(4.0)
+    assert gate.left(until) == 0.0, "it has fallen silent"
+    gate.leave()
+    gate.leave()
+    gate.answered()
+    assert gate.held_up == 3.0, "nobody waits any more"
+
+
+def test_only_waiting_that_begins_anew_counts_from_its_beginning() -> None:
+    clock = FakeClock()
+    gate = Gate(1, clock)
+    gate.try_enter()
+    gate.enter(lambda: None)
+    clock.advance(1.0)
+    gate.leave()
+    clock.advance(10.0)
+    gate.enter(lambda: None)
+    clock.advance(1.0)
+    gate.answered()
+    assert gate.held_up == 1.0

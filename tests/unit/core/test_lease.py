@@ -111,8 +111,8 @@ def test_next_beat_is_a_third_of_the_ttl_after_the_send_or_a_little_earlier(
     clock: FakeClock, lease: LeaseClock
 ) -> None:
     clock.advance(1)
-    assert lease.next_beat(steady(0.0)) == pytest.approx(START + 10 / 3)
-    assert lease.next_beat(steady(1.0)) == pytest.approx(START + 3)
+    assert lease.next_beat(steady(0.0)) == pytest.approx(START + 10 / 3, abs=timing.BEATS_TOGETHER)
+    assert lease.next_beat(steady(1.0)) == pytest.approx(START + 3, abs=timing.BEATS_TOGETHER)
 
 
 def test_end_is_told_once(lease: LeaseClock) -> None:

@@ -37,11 +37,13 @@ class Leadership(LeadershipView):
 class Client:
     """Goes through a member's life step by step, as a front-end does."""
 
-    def __init__(self, link: Link, clock: FakeClock, *, lease: int | None = None) -> None:
+    def __init__(
+        self, link: Link, clock: FakeClock, *, lease: int | None = None, via: str = "service"
+    ) -> None:
         self.link = link
         self.clock = clock
         self.host = FakeHost()
-        self.member: Member[Leadership] = Member(link, Terms(NAME, 15, lease, "service"))
+        self.member: Member[Leadership] = Member(link, Terms(NAME, 15, lease, via))
         self.told: list[Fact] = []
         self.tickets: list[Ticket] = []
 
@@ -79,10 +81,13 @@ class Client:
             self.host, ticket, self.candidate(clean=clean), state, Leadership
         )
 
-    def abandon(self) -> LeaseClock | None:
+    def abandon(
+        self, candidate: Candidate | None = None, error: BaseException | None = None
+    ) -> LeaseClock | None:
         """What the campaign that has the turn does in the end, if it brought no leadership."""
         tickets = self.member.line.tickets() or (self.enter(),)
-        lease = self.member.abandon(self.session, tickets[0])
+        candidate = candidate or self.candidate()
+        lease = self.member.abandon(candidate, tickets[0], error or errors.ClientClosed())
         self.member.line.leave(tickets[0])
         return lease
 
@@ -153,7 +158,7 @@ def test_lease_of_a_client_that_never_campaigned_is_free_again(
     link: Link, clock: FakeClock
 ) -> None:
     first = Client(link, clock, lease=RESUMED)
-    first.member.close()
+    first.member.close(revoke=True)
     assert first.member.drop() is None
     Client(link, clock, lease=RESUMED)
 
@@ -202,7 +207,7 @@ def test_resign_that_waits_for_its_turn_is_no_campaign(client: Client) -> None:
 def test_closed_client_is_closed_whatever_it_did(client: Client) -> None:
     client.lead()
     client.enter()
-    client.member.close()
+    client.member.close(revoke=True)
     assert client.member.state is State.CLOSED
     assert client.member.leadership is None
 
@@ -299,16 +304,16 @@ def test_after_closing_nothing_is_led_however_late_the_win_came(clock: FakeClock
     for at in count(1):
         client = Client(make_link(clock), clock)
         ticket, state = client.enter(), client.won(client.leased())
-        led: list[bool] = []
-        close = partial(lambda led, member: led.append(member.close()), led, client.member)
+        close = partial(client.member.close, revoke=False)
         reached, leadership = publish(client, ticket, state, close, at=at)
         if not reached:
             break
         assert not state.held, f"at step {at}"
-        assert (leadership is not None) == led[0], "what closing ended was a leadership"
+        led = leadership is not None
+        assert (client.member.bequest() is not None) == led, "left is what was a leadership"
         if leadership is None:
             assert client.session.lease is None, "its key is to go"
-        outcomes.add(led[0])
+        outcomes.add(led)
     assert outcomes == {True, False}, "early and late"
 
 
@@ -322,7 +327,7 @@ def test_win_that_closing_did_not_see_any_more_is_nobodys_leadership(
     class Closing(Member[Leadership]):
         def __setattr__(self, name: str, value: object) -> None:
             if name == "latest":
-                assert not self.close()
+                self.close(revoke=True)
             super().__setattr__(name, value)
 
     client.member.__class__ = Closing
@@ -336,7 +341,7 @@ def test_win_on_a_client_that_closes_is_nobodys_leadership(client: Client) -> No
     lease = client.leased()
     state = client.won(lease)
     ticket = client.enter()
-    assert not client.member.close(), "nothing was led yet"
+    client.member.close(revoke=False)
     with pytest.raises(errors.ClientClosed):
         client.elected(ticket, state)
     assert not state.held
@@ -421,30 +426,32 @@ def test_lease_whose_grant_was_not_answered_is_retired_and_not_waited_for(
 def test_closing_ends_a_leadership_that_is_held_and_no_other(client: Client) -> None:
     assert not client.member.closed
     leadership = client.lead()
-    assert client.member.close()
+    client.member.close(revoke=True)
     assert client.member.closed
     assert leadership.lost is LostReason.CLOSED
     assert leadership._state.lease.alive, "what removes the key is still to come"
-    assert not client.member.close()
+    assert client.member.bequest() is None
 
 
 def test_closing_after_a_leadership_was_lost_ends_none(client: Client) -> None:
     leadership = client.lead()
     leadership._state.end(LostReason.TAKEN_OVER)
-    assert not client.member.close()
+    client.member.close(revoke=False)
     assert leadership.lost is LostReason.TAKEN_OVER
+    assert client.member.bequest() is None
 
 
-def test_closing_a_client_that_never_led_ends_none(client: Client) -> None:
-    assert not client.member.close()
+def test_closing_a_client_that_never_led_leaves_nothing_to_anybody(client: Client) -> None:
+    client.member.close(revoke=False)
     assert client.member.closed
+    assert client.member.bequest() is None
 
 
 def test_lease_of_the_leadership_that_closing_ended_is_left_to_a_successor(
     client: Client, link: Link, clock: FakeClock
 ) -> None:
     leadership = client.lead()
-    assert client.member.close()
+    client.member.close(revoke=False)
     lease = client.member.bequest()
     assert lease is leadership._state.lease
     client.member.handed_on(lease)
@@ -453,24 +460,62 @@ def test_lease_of_the_leadership_that_closing_ended_is_left_to_a_successor(
     Client(link, clock, lease=lease.lease_id)
 
 
-def test_client_that_never_led_leaves_no_lease_to_anybody(client: Client) -> None:
-    assert client.member.bequest() is None
-    client.leased()
-    assert client.member.bequest() is None, "a candidate's key may hang on it"
-
-
 def test_no_other_lease_than_that_of_the_leadership_is_left(client: Client) -> None:
     client.lead()
     client.session.drop()
-    assert client.member.bequest() is None
     client.leased()
+    client.member.close(revoke=False)
     assert client.member.bequest() is None, "a campaign has begun another candidacy meanwhile"
+
+
+def waiting(client: Client, *, settled: bool = True) -> tuple[LeaseClock, Candidate]:
+    """A campaign has its key in the queue and waits."""
+    client.enter()
+    lease, candidate = client.leased(), client.candidate()
+    candidate.settled = settled
+    return lease, candidate
+
+
+def test_place_of_a_candidate_that_waits_is_left_to_a_successor(
+    link: Link, clock: FakeClock
+) -> None:
+    client = Client(link, clock, via="kv")
+    lease, candidate = waiting(client)
+    queued = client.enter()
+    client.member.close(revoke=False)
+    assert client.abandon(candidate) is None
+    assert client.member.abandon(client.candidate(), queued, errors.ClientClosed()) is None
+    assert client.member.bequest() is lease
+    client.member.handed_on(lease)
+    assert client.host.retired == []
+    Client(link, clock, lease=lease.lease_id)
+
+
+@pytest.mark.parametrize(
+    ("via", "settled", "revoke", "error"),
+    [
+        ("service", True, False, errors.ClientClosed()),
+        ("kv", False, False, errors.ClientClosed()),
+        ("kv", True, True, errors.ClientClosed()),
+        ("kv", True, False, errors.CampaignCancelled()),
+    ],
+    ids=["a call owns its key", "a request is under way", "as ever", "cancelled before"],
+)
+def test_place_of_any_other_candidate_is_given_up(
+    link: Link, clock: FakeClock, via: str, settled: bool, revoke: bool, error: Exception
+) -> None:
+    client = Client(link, clock, via=via)
+    lease, candidate = waiting(client, settled=settled)
+    client.member.close(revoke=revoke)
+    assert client.abandon(candidate, error) is lease
+    assert client.member.bequest() is None
+    assert client.host.retired == [lease]
 
 
 def test_dropped_client_has_its_lease_revoked(client: Client, link: Link) -> None:
     leadership = client.lead()
     lease = leadership._state.lease
-    client.member.close()
+    client.member.close(revoke=True)
     assert client.member.drop() is lease
     assert client.host.retired == [lease]
     assert client.session.lease is None
@@ -485,7 +530,7 @@ def test_lease_that_was_gone_on_with_is_free_again_after_the_drop(
     first = Client(link, clock, lease=RESUMED)
     lease = link.new_lease(RESUMED)
     first.session.adopt(lease)
-    first.member.close()
+    first.member.close(revoke=True)
     assert first.member.drop() is lease
     Client(link, clock, lease=RESUMED)
 
@@ -496,7 +541,7 @@ def test_lease_that_was_gone_when_it_was_to_be_gone_on_with_is_free_after_the_ne
     first = Client(link, clock, lease=RESUMED)
     leadership = first.lead()
     assert leadership.lease_id != RESUMED
-    first.member.close()
+    first.member.close(revoke=True)
     first.member.handed_on(leadership._state.lease)
     Client(link, clock, lease=RESUMED)
 
@@ -508,6 +553,7 @@ def test_campaign_that_only_stood_in_line_takes_no_lease_from_the_one_before_it(
     client.enter()
     lease = client.leased()
     queued = client.enter()
-    assert client.member.abandon(client.session, queued) is None
+    error = errors.CampaignCancelled()
+    assert client.member.abandon(client.candidate(), queued, error) is None
     assert client.session.lease is lease
     assert client.host.retired == []

@@ -8,7 +8,7 @@ import pytest
 
 from etcd_election import errors
 from etcd_election._core import timing
-from etcd_election._core.effects import Failure, Invoke, LookUp, Probe, Sleep, Word
+from etcd_election._core.effects import NO_TURN, Failure, Invoke, LookUp, Probe, Sleep, Word
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
 from etcd_election._core.plans.call import (
@@ -245,6 +245,65 @@ def test_silent_connection_is_made_anew(clock: FakeClock) -> None:
     script.silent(Method.RANGE)
     script.invoke(Method.RANGE, REFUSED_CONNECTION)
     assert link.ages == [1, 0]
+
+
+def known(clock: FakeClock, *, endpoints: int = 3) -> Link:
+    """A connection on which every endpoint has answered a millisecond ago."""
+    link = make_link(clock, endpoints=endpoints)
+    for endpoint in range(endpoints):
+        link.answered(endpoint, Method.RANGE, ranged(), clock() - 0.001, 0)
+    clock.advance(1)
+    return link
+
+
+def test_silence_of_one_endpoint_is_no_longer_waited_for_than_another_takes(
+    clock: FakeClock,
+) -> None:
+    link = known(clock)
+    script = asking(link, clock)
+    invoke = script.overtaken(Method.RANGE, ranged())
+    assert (invoke.endpoint, invoke.beside) == (0, 1)
+    assert invoke.beside_after == pytest.approx(0.1)
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert (answer.endpoint, answer.attempt) == (1, 1)
+    assert answer.sent_at == START + 1, "a lease is counted from the first request"
+    assert link.latency == pytest.approx(0.001, abs=1e-6), "what the other was asked later counts"
+    assert link.ages == [1, 0, 0], "its connection may be what is silent"
+    assert script_of_next(link, clock).endpoint == 1
+
+
+def script_of_next(link: Link, clock: FakeClock) -> Invoke:
+    return asking(link, clock).expect(Invoke)
+
+
+def test_refusal_that_is_final_counts_wherever_it_comes_from(clock: FakeClock) -> None:
+    link = known(clock, endpoints=2)
+    script = asking(link, clock)
+    script.overtaken(Method.RANGE, DENIED)
+    refusal = script.returned()
+    assert isinstance(refusal, Refusal)
+    assert (refusal.meaning, refusal.attempt) == (Meaning.DENIED, 1)
+    assert not link.ring.suspected(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "idempotent", "endpoints", "beside"),
+    [
+        (Method.KEEPALIVE, True, 2, 1),
+        (Method.RESIGN, True, 2, 1),
+        (Method.RANGE, True, 1, None),
+        (Method.GRANT, True, 2, None),
+        (Method.TXN, True, 2, None),
+        (Method.PROCLAIM, False, 2, None),
+    ],
+)
+def test_only_what_may_land_late_is_under_way_twice(
+    clock: FakeClock, method: Method, idempotent: bool, endpoints: int, beside: int | None
+) -> None:
+    link = known(clock, endpoints=endpoints)
+    plan = ask(link, "ask", method, REQUEST, deadline=clock() + 5, idempotent=idempotent)
+    assert Script(plan, clock).expect(Invoke).beside == beside
 
 
 def test_error_tells_what_every_endpoint_said(clock: FakeClock) -> None:
@@ -755,3 +814,80 @@ def test_names_are_looked_up_again_when_every_endpoint_has_failed(clock: FakeClo
     script.invoke(Method.RANGE, ranged())
     assert endpoints(script) == [0, 1, 0]
     assert link.endpoints[0].target == "10.0.0.3:2379"
+
+
+def test_attempt_begins_when_the_call_leaves(clock: FakeClock) -> None:
+    """Hundreds of calls of a connection wait for their turn: that says nothing about etcd."""
+    link = make_link(clock)
+    script = asking(link, clock)
+    effect = script.expect(Invoke)
+    assert effect.sent_at == START
+    clock.advance(3.0)
+    effect.sent_at = clock()
+    script.invoke(Method.RANGE, ranged(), took=0.002)
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert answer.sent_at == START + 3.0
+    assert link.latency == pytest.approx(0.002)
+
+
+def test_time_held_up_by_other_calls_that_etcd_answers_does_not_count(clock: FakeClock) -> None:
+    link = make_link(clock)
+    link.gate.held_up = 100.0
+    script = asking(link, clock, seconds=5.0)
+    effect = script.expect(Invoke)
+    clock.advance(8.0)
+    link.gate.held_up += 7.0
+    assert link.gate.left(effect.until) == 4.0
+    effect.sent_at = clock()
+    script.silent(Method.RANGE)
+    script.invoke(Method.RANGE, ranged())
+    assert isinstance(script.returned(), Answer)
+
+
+def test_call_whose_turn_did_not_come_in_time_was_surely_not_carried_out(clock: FakeClock) -> None:
+    link = make_link(clock)
+    script = asking(link, clock, seconds=5.0, idempotent=False)
+    clock.advance(5.0)
+    script.invoke(Method.RANGE, NO_TURN, took=0.0)
+    error = script.raised(errors.Unavailable)
+    assert not error.maybe_applied
+    assert not link.ring.suspected(0), "nobody has asked it"
+
+
+def test_refusal_is_an_answer_too(clock: FakeClock) -> None:
+    """Of an etcd that refuses whatever is asked, nobody says that it is silent."""
+    link = make_link(clock)
+    for _ in range(timing.MAX_CALLS):
+        link.gate.try_enter()
+    link.gate.enter(lambda: None)
+    asking(link, clock).invoke(Method.RANGE, DENIED, took=0.5)
+    assert link.gate.held_up == 0.5
+
+
+def test_answers_to_keepalives_say_nothing_of_the_calls_that_others_wait_for(
+    clock: FakeClock,
+) -> None:
+    """A member without a quorum answers them."""
+    link = make_link(clock)
+    for _ in range(timing.MAX_CALLS):
+        link.gate.try_enter()
+    link.gate.enter(lambda: None)
+    clock.advance(0.5)
+    link.spoke(0, Method.KEEPALIVE)
+    assert link.gate.held_up == 0.0
+
+
+def test_call_of_a_beat_says_so(clock: FakeClock) -> None:
+    link = make_link(clock)
+    assert not asking(link, clock).expect(Invoke).beat
+    plan = ask(link, "read", Method.RANGE, REQUEST, deadline=clock() + 5.0, beat=True)
+    assert Script(plan, clock).expect(Invoke).beat
+
+
+def test_calls_show_no_secret(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    assert "hunter2" not in repr(script.expect(Invoke))
+    script.invoke(Method.AUTHENTICATE, authenticated("t-1"))
+    assert "t-1" not in repr(script.expect(Invoke))

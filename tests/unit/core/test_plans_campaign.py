@@ -879,8 +879,10 @@ def test_place_of_a_predecessor_is_kept_and_given_our_value() -> None:
     assert list(put.compare) == [standing.created_at(c.key, TOKEN)]
     (op,) = put.success
     assert op.request_put == rpc_pb2.PutRequest(key=c.key, value=VALUE, ignore_lease=True)
+    assert not c.candidate.settled, "our value may still be written"
     c.read(c.own(), BEFORE)
     assert c.script.watch() == {c.key, BEFORE.key}
+    assert c.candidate.settled
     c.incumbent_leaves()
     c.read(c.own())
     assert c.won().token == TOKEN
@@ -893,7 +895,20 @@ def test_place_that_vanished_while_it_was_taken_over_is_not_believed_in() -> Non
     c.script.invoke(Method.TXN, txn([c.own()], succeeded=False))
     c.script.invoke(Method.TXN, txn(succeeded=False))
     c.read(None)
+    assert not c.candidate.settled
     c.rejoin()
+
+
+def test_place_that_is_given_up_for_another_is_left_to_nobody() -> None:
+    c = Campaigning(via="kv")
+    c.turn()
+    c.grant()
+    c.join(BEFORE)
+    c.script.watch()
+    c.script.receive(KeyGone(c.key, 99))
+    c.read(None)
+    c.script.shut()
+    assert not c.candidate.settled
 
 
 def test_unknown_lease_of_a_predecessor_is_session_expired_and_then_replaced() -> None:
@@ -1045,6 +1060,28 @@ def test_an_endpoint_that_cannot_be_reached_is_unavailable_in_any_time() -> None
     c.script.invoke(Method.GRANT, REFUSED_CONNECTION)
     c.script.sleep()
     c.script.raised(errors.Unavailable)
+
+
+def test_campaign_held_up_by_thousands_of_others_that_etcd_answers_is_not_unavailable() -> None:
+    c = Campaigning(via="kv", patience=5.0)
+    c.turn()
+    effect = c.script.expect(Invoke)
+    c.clock.advance(20.0)
+    effect.sent_at = c.clock()
+    c.link.gate.held_up += 20.0
+    c.grant()
+    c.join()
+    c.won()
+
+
+def test_beat_of_a_candidate_stands_aside_and_its_turn_does_not() -> None:
+    c = Campaigning().wait()
+    c.script.receive()
+    assert c.script.expect(Invoke).beat
+    c.read(c.own(), BEFORE)
+    assert c.script.watch() == {c.key, BEFORE.key}
+    c.incumbent_leaves()
+    assert not c.script.expect(Invoke).beat
 
 
 def test_no_key_within_the_connections_timeout_is_unavailable() -> None:

@@ -189,6 +189,22 @@ def test_nothing_that_happens_in_between_renews_too_early(
     assert script.expect(Receive).seconds == pytest.approx(4)
 
 
+def test_beat_is_drawn_once_and_anew_when_the_campaign_has_renewed(clock: FakeClock) -> None:
+    """A number drawn at every look would put the beat off, and wake for nothing."""
+    numbers = iter([0.5, 0.0, 1.0])
+    link = make_link(clock, random=lambda: next(numbers))
+    lease = link.new_lease(ID)
+    lease.renewed(sent_at=clock(), ttl=15)
+    script = Script(session.keep(link, lease), clock)
+    script.receive(Word.STOP, after=4.0)
+    assert script.receive().seconds == pytest.approx(0.75, abs=timing.BEATS_TOGETHER)
+    script.invoke(Method.KEEPALIVE, kept(ID))
+    script.receive(Word.STOP, after=4.0)
+    lease.renewed(sent_at=clock(), ttl=15)
+    script.receive(Word.STOP)
+    assert script.expect(Receive).seconds == pytest.approx(4.5, abs=timing.BEATS_TOGETHER)
+
+
 def test_keepalive_that_failed_is_repeated_until_the_lease_has_ended(
     link: Link, ours: LeaseClock, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
     Aside,
+    Beside,
     Consult,
     Consulted,
     Effect,
@@ -40,6 +41,7 @@ from .support import SILENCE, ranged
 
 REQUEST = rpc_pb2.RangeRequest()
 INVOKE = Invoke(0, Method.RANGE, REQUEST, 1.0, ())
+DOUBLE = Invoke(0, Method.RANGE, REQUEST, 0.9, (), beside=1)
 OPEN = Open(0, Method.CAMPAIGN, v3election_pb2.CampaignRequest(), ())
 GONE = KeyGone(b"jobs/1", 7)
 WON = Ended(v3election_pb2.CampaignResponse())
@@ -148,6 +150,54 @@ def test_call_brings_its_reply() -> None:
     assert c.got == [reply]
     assert (c.running.over, c.running.result, c.running.error) == (True, "done", None)
     assert c.ended == [c.running]
+
+
+def test_call_is_made_beside_when_the_first_is_silent_and_the_answer_ends_both() -> None:
+    c = Carried(DOUBLE)
+    first = c.call
+    assert first.what is DOUBLE
+    assert c.timer.what == pytest.approx(0.3)
+    c.timer.call()
+    second = c.call
+    assert second.what.endpoint == 1
+    assert second.what.request is REQUEST
+    assert second.what.timeout == pytest.approx(0.6)
+    assert second.what.spare
+    second.call(SILENCE)
+    assert c.got == [], "the first may still answer"
+    reply = ranged()
+    second.call(reply)
+    assert c.got == [Beside(reply)]
+    assert first.cancelled
+
+
+def test_first_call_decides_when_it_ends_before_the_one_beside() -> None:
+    c = Carried(DOUBLE)
+    first = c.call
+    c.timer.call()
+    first.call(SILENCE)
+    assert c.got == [SILENCE]
+    assert c.call.cancelled
+    assert c.timer.cancelled
+
+
+def test_call_that_is_answered_in_time_is_made_nowhere_else() -> None:
+    c = Carried(DOUBLE, INVOKE)
+    first, timer = c.call, c.timer
+    first.call(SILENCE)
+    assert timer.cancelled
+    assert c.call.what is INVOKE
+    assert c.got == [SILENCE]
+
+
+def test_answer_from_beside_comes_too_late_for_the_next_wait() -> None:
+    c = Carried(DOUBLE, INVOKE)
+    first = c.call
+    c.timer.call()
+    second = c.call
+    first.call(SILENCE)
+    second.call(ranged())
+    assert c.got == [SILENCE]
 
 
 def test_question_is_not_waited_for_and_its_answer_is_a_fact() -> None:

@@ -8,6 +8,7 @@ from etcd_election import errors
 from etcd_election._core import status
 from etcd_election._core.effects import Failure
 from etcd_election._core.status import Fault, Meaning, OwnCertificate
+from etcd_election.pb import rpc_pb2
 
 from .support import HANGS_UP, REFUSED_CONNECTION, WRONG_CA
 
@@ -85,6 +86,13 @@ def test_call_that_may_be_under_way_is_among_those_tried_again() -> None:
     assert Meaning.BUSY in status.RETRIED - status.BROKEN_OFF
 
 
+def test_what_is_tried_again_is_not_final() -> None:
+    assert status.final(rpc_pb2.RangeResponse())
+    assert status.final(Failure("PERMISSION_DENIED", "etcdserver: permission denied"))
+    assert not status.final(Failure("UNKNOWN", "etcdserver: request timed out"))
+    assert not status.final(Failure("UNAUTHENTICATED", "etcdserver: invalid auth token"))
+
+
 @pytest.mark.parametrize(
     ("meaning", "kind"),
     [
@@ -112,12 +120,25 @@ def test_error_keeps_what_etcd_said_and_where_it_came_from() -> None:
     cause = RuntimeError("the grpc error")
     failure = Failure("PERMISSION_DENIED", "etcdserver: permission denied", cause)
     error = status.error("proclaim", failure, maybe_applied=True)
-    assert str(error) == "proclaim: etcdserver: permission denied"
+    assert str(error).startswith("proclaim: etcdserver: permission denied (")
     assert error.details == "etcdserver: permission denied"
     assert error.code.name == "PERMISSION_DENIED"
     assert error.maybe_applied
     assert error.__cause__ is cause
     assert not status.error("proclaim", failure).maybe_applied
+
+
+@pytest.mark.parametrize(
+    ("details", "advice"),
+    [
+        ("etcdserver: permission denied", "granted to read and write"),
+        ("etcdserver: user name is empty", "see user and password"),
+        ("etcdserver: authentication failed, invalid user ID or password", "password is wrong"),
+        ("etcdserver: request is too large", "--max-request-bytes"),
+    ],
+)
+def test_error_says_what_to_do_about_it(details: str, advice: str) -> None:
+    assert advice in str(status.error("grant a lease", Failure("UNKNOWN", details)))
 
 
 def test_error_without_a_text_says_its_code() -> None:

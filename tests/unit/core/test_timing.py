@@ -27,6 +27,21 @@ def test_two_beats_may_fail_before_a_lease_is_given_up(ttl: int, number: float) 
     assert 2 * beat < ttl - timing.margin(ttl)
 
 
+@quick
+@given(
+    st.floats(0, 1e9),
+    st.integers(timing.MIN_TTL, timing.MAX_TTL),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_beats_of_all_clients_fall_on_one_grid_and_none_is_later_for_it(
+    instant: float, ttl: int, number: float
+) -> None:
+    beat_at = timing.beat_after(instant, ttl, steady(number))
+    assert (beat_at / timing.BEATS_TOGETHER).is_integer()
+    due_at = instant + timing.beat(ttl, steady(number))
+    assert due_at - timing.BEATS_TOGETHER < beat_at <= due_at
+
+
 def test_leadership_is_handed_out_with_time_for_the_next_renewal() -> None:
     assert timing.enough(15) == timing.beat(15, steady())
 

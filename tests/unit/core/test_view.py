@@ -145,7 +145,7 @@ def test_client_tells_what_it_is_doing(
     assert client.lease_id == LEASE
     member.latest = leadership
     assert (client.state, client.leadership) == (State.LEADING, leadership)
-    member.close()
+    member.close(revoke=True)
     assert repr(client) == "<Client b'jobs' closed>"
     assert client.leadership is None
 

@@ -21,7 +21,18 @@ from ... import errors
 from ...events import AuthenticatedAgain
 from ...pb import rpc_pb2
 from .. import status, timing
-from ..effects import Effect, Failure, Invoke, LookUp, Plan, Probe, Sleep, Word
+from ..effects import (
+    NO_TURN,
+    Beside,
+    Effect,
+    Failure,
+    Invoke,
+    LookUp,
+    Plan,
+    Probe,
+    Sleep,
+    Word,
+)
 from ..link import Link
 from ..method import Method
 from ..status import Fault, Meaning
@@ -117,6 +128,20 @@ class _Attempts:
         self._rounds += 1
         return timing.round_delay(self._rounds, self._link.random)
 
+    def beside(self, endpoint: int) -> int | None:
+        """Whom to ask as well, when this one is silent; None if there is nobody else."""
+        other = self._link.ring.other(endpoint)
+        return other if other != endpoint else None
+
+    def taken(self, effect: Invoke, reply: Any, sent_at: float) -> tuple[Any, int, float]:
+        """What was replied, where, and when it was asked for there."""
+        if not isinstance(reply, Beside) or effect.beside is None:
+            return reply, effect.endpoint, sent_at
+        said = f"nothing within {effect.beside_after:.2g} s, and another endpoint answered"
+        self._link.unanswered(effect.endpoint, sent_at, reached=True, said=said)
+        self.count += 1
+        return reply.reply, effect.beside, sent_at + effect.beside_after
+
     def given_up(self) -> errors.Unavailable:
         """Time is up."""
         took = max(0.0, self._link.clock() - self._started_at)
@@ -166,8 +191,12 @@ def ask(
     deadline: float,
     idempotent: bool = True,
     enduring: bool = False,
+    beat: bool = False,
 ) -> Plan[Answer | Refusal]:
     """Makes a call; a refusal that no repetition can mend is returned.
+
+    Time that calls of the connection wait for their turn, while etcd answers those before them,
+    does not count.
 
     Args:
         link: The connection.
@@ -177,6 +206,7 @@ def ask(
         deadline: When to give up.
         idempotent: Whether it may be carried out twice.
         enduring: Whether it goes on until the deadline where no secure connection can be made.
+        beat: Whether nobody waits for it, so that others leave first.
 
     Raises:
         Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
@@ -185,9 +215,11 @@ def ask(
     """
     attempts = _Attempts(link, operation, enduring=enduring)
     refused = 0
+    gate, until = link.gate, deadline - link.gate.held_up
     while True:
         if link.closed:
-            raise errors.ClientClosed("the connection is closed")
+            raise errors.ClientClosed("the connection is closed: make a new Etcd")
+        deadline = until + gate.held_up
         yield from _look_up(link, deadline)
         yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
@@ -203,11 +235,26 @@ def ask(
             timeout = min(timeout, patience + fresh)
         metadata, generation = link.metadata()
         floor = link.cluster.revision
-        reply = yield from interruptible(Invoke(endpoint, method, request, timeout, metadata))
+        effect = Invoke(
+            endpoint,
+            method,
+            request,
+            timeout,
+            metadata,
+            sent_at=now,
+            until=until,
+            beat=beat,
+            beside=attempts.beside(endpoint) if idempotent and method.doubles else None,
+        )
+        reply = yield from interruptible(effect)
+        if reply is NO_TURN:
+            raise attempts.given_up()
+        now, deadline = effect.sent_at, until + gate.held_up
+        reply, endpoint, asked_at = attempts.taken(effect, reply, now)
         if not isinstance(reply, Failure):
             if method.linearizable and not reply.header.cluster_id:
                 raise errors.EtcdError(f"{operation}: the answer is not one of etcd's")
-            link.answered(endpoint, method, reply, now, floor)
+            link.answered(endpoint, method, reply, asked_at, floor)
             return Answer(reply, now, endpoint, attempts.count)
         meant = status.meaning(reply)
         if meant is Meaning.TOKEN_REFUSED and link.credentials and refused < timing.TOKEN_TRIES:
@@ -219,7 +266,7 @@ def ask(
             refused += 1
             continue
         if meant not in status.RETRIED:
-            link.ring.worked(endpoint, link.clock())
+            link.spoke(endpoint, method)
             return Refusal(meant, reply, attempts.count)
         if not idempotent and meant not in status.NEVER_LEFT:
             raise status.error(operation, reply, maybe_applied=True)
@@ -237,6 +284,7 @@ def call(
     deadline: float,
     idempotent: bool = True,
     enduring: bool = False,
+    beat: bool = False,
 ) -> Plan[Answer]:
     """Makes a call whose refusal is an error.
 
@@ -252,6 +300,7 @@ def call(
         deadline=deadline,
         idempotent=idempotent,
         enduring=enduring,
+        beat=beat,
     )
     if isinstance(answer, Refusal):
         raise status.error(operation, answer.failure)

@@ -70,6 +70,7 @@ def campaign(
             try:
                 return (yield from compete(candidate, lease, fresh))
             except CandidacyOver as over:
+                candidate.settled = False
                 yield Shut()
                 yield Watch()
                 if over.sent:
@@ -111,7 +112,8 @@ def _lease(candidate: Candidate, last: LeadershipState | None) -> Plan[tuple[Lea
         own.resume = None
         if not renewed:
             raise errors.SessionExpired(
-                f"lease {lease.lease_id:x} does not exist (any more)",
+                f"lease {lease.lease_id:x} does not exist (any more): campaign() again,"
+                " with a new one",
                 lease_id=lease.lease_id,
                 reason=LostReason.SESSION_EXPIRED,
             )
@@ -162,6 +164,6 @@ def _leave(candidate: Candidate, lease: LeaseClock) -> Plan[None]:
     lease.end(LostReason.CLOSED)
     link.release(lease.lease_id)
     candidate.session.lease = None
-    candidate.unavailable_at = link.clock() + max(link.timeout, candidate.session.ttl)
+    candidate.given(max(link.timeout, candidate.session.ttl))
     candidate.stood_before = candidate.endures
     candidate.stood = False

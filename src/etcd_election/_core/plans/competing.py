@@ -71,7 +71,7 @@ def compete(candidate: Candidate, lease: LeaseClock, fresh: bool) -> Plan[Leader
             elif step.action is Action.READ:
                 if waiting is not None and candidacy.call_open:
                     yield from _keep_token(link, waiting, lease)
-                yield from _read(candidate, candidacy, lease)
+                yield from _read(candidate, candidacy, lease, beat=step.beat)
             elif step.action is Action.WON:
                 state = yield from _won(candidate, candidacy, lease)
                 if state is not None:
@@ -180,7 +180,9 @@ def _lease_gone(candidate: Candidate, lease: LeaseClock, fresh: bool) -> NoRetur
     raise CandidacyOver(Action.REJOIN, sent=False)
 
 
-def _read(candidate: Candidate, candidacy: Candidacy, lease: LeaseClock) -> Plan[None]:
+def _read(
+    candidate: Candidate, candidacy: Candidacy, lease: LeaseClock, *, beat: bool
+) -> Plan[None]:
     """Reads the queue, and watches what its answer makes worth watching."""
     link = candidate.link
     deadline = min(candidate.gives_up_at, link.clock() + lease.remaining())
@@ -194,6 +196,7 @@ def _read(candidate: Candidate, candidacy: Candidacy, lease: LeaseClock) -> Plan
             candidacy.token,
             deadline=deadline,
             enduring=candidate.endures,
+            beat=beat,
         )
     except errors.Unavailable:
         if not lease.alive:
@@ -242,6 +245,7 @@ def _join(
     else:
         own = found(response, 0)
         standing = yield from _rejoin_own(candidate, key, own[0].create_revision if own else 0)
+    candidate.settled = standing.own is not None
     yield from _stand(candidate, key, standing)
     return standing, answer.attempt > 0
 

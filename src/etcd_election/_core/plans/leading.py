@@ -29,7 +29,7 @@ def watch_over(link: Link, host: Host, state: LeadershipState) -> Plan[None]:
     """
     ttl = state.lease.ttl
     yield Watch(frozenset((state.key,)))
-    beat_at = link.clock() + timing.beat(ttl, link.random)
+    beat_at = timing.beat_after(link.clock(), ttl, link.random)
     while state.held:
         now = link.clock()
         fact = yield Receive(max(0.0, min(beat_at - now, state.remaining())))
@@ -43,8 +43,8 @@ def watch_over(link: Link, host: Host, state: LeadershipState) -> Plan[None]:
             if fact.kv.mod_revision > state.token:
                 _judge(state, state.judge(fact.kv))
         elif fact is not None or link.clock() >= beat_at:
-            beat_at = link.clock() + timing.beat(ttl, link.random)
-            yield from _look(link, state)
+            beat_at = timing.beat_after(link.clock(), ttl, link.random)
+            yield from _look(link, state, beat=fact is None)
     state.settle()
     if state.lost not in OURS:
         host.retire(state.lease)
@@ -55,7 +55,7 @@ def _judge(state: LeadershipState, reason: LostReason | None) -> None:
         state.end(reason)
 
 
-def _look(link: Link, state: LeadershipState) -> Plan[None]:
+def _look(link: Link, state: LeadershipState, *, beat: bool) -> Plan[None]:
     """Reads the key, within what is left of the lease."""
     deadline = link.clock() + state.remaining()
     try:
@@ -66,6 +66,7 @@ def _look(link: Link, state: LeadershipState) -> Plan[None]:
             one(state.key),
             deadline=deadline,
             enduring=True,
+            beat=beat,
         )
     except errors.EtcdError as error:
         logger.warning("the leader's key %r could not be read: %s", state.key, error)

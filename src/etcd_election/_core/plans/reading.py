@@ -65,24 +65,25 @@ def read_standing(
     *,
     deadline: float,
     enduring: bool = False,
+    beat: bool = False,
 ) -> Plan[Standing]:
     """Reads a candidate's place: one Range if its token is known, else up to three.
 
     Who has just joined is mostly the newest of all, and one Range does here, too.
     """
     if token is None:
-        response = yield from _read(link, newest(name), deadline, enduring)
+        response = yield from _read(link, newest(name), deadline, enduring, beat)
         kvs = list(response.kvs)
         if kvs and kvs[0].key == key:
             return Standing(kvs[0], kvs[1] if len(kvs) > 1 else None, response.header.revision)
         if not response.more:
             own = kvs[1] if len(kvs) > 1 and kvs[1].key == key else None
             return Standing(own, None, response.header.revision)
-        response = yield from _read(link, one(key), deadline, enduring)
+        response = yield from _read(link, one(key), deadline, enduring, beat)
         if not response.kvs:
             return Standing(None, None, response.header.revision)
         token = response.kvs[0].create_revision
-    response = yield from _read(link, newest(name, up_to=token), deadline, enduring)
+    response = yield from _read(link, newest(name, up_to=token), deadline, enduring, beat)
     kvs = list(response.kvs)
     if not kvs or kvs[0].key != key or kvs[0].create_revision != token:
         return Standing(None, None, response.header.revision)
@@ -90,10 +91,16 @@ def read_standing(
 
 
 def _read(
-    link: Link, request: rpc_pb2.RangeRequest, deadline: float, enduring: bool
+    link: Link, request: rpc_pb2.RangeRequest, deadline: float, enduring: bool, beat: bool
 ) -> Plan[rpc_pb2.RangeResponse]:
     answer = yield from call(
-        link, "read the queue", Method.RANGE, request, deadline=deadline, enduring=enduring
+        link,
+        "read the queue",
+        Method.RANGE,
+        request,
+        deadline=deadline,
+        enduring=enduring,
+        beat=beat,
     )
     response: rpc_pb2.RangeResponse = answer.message
     return response
