@@ -18,10 +18,10 @@ version = release = etcd_election.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True
-# What has no page here: Python's own, gRPC's, protobuf's. Type variables are nobody's page.
+# What has no page here: Python's own, gRPC's, protobuf's; type variables, and what is private.
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|contextlib|os|grpc|etcd_election\.pb)\..*"),
-    ("py:.*", r"(.*\.)?[TSL]"),
+    ("py:.*", r"(.*\.)?([TSL]|_\w+)"),
 ]
 
 # -- pages
@@ -56,6 +56,8 @@ def link_included(_app: object, _path: object, _name: str, source: list[str]) ->
 
 FRONT_ENDS = {"Etcd", "ElectionClient", "Leadership", "Observer"}
 """Of which there are two."""
+HANDED_OUT = {"Leadership", "Observer", "Rival"}
+"""What no user makes."""
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
@@ -71,8 +73,12 @@ def find_public(app: Any, env: Any, node: Any, content: Any) -> Any:
     written = re.fullmatch(r"etcd_election\.(\w+)\.(?:\w+\.)?(\w+)", node.get("reftarget", ""))
     if written is None:
         return None
-    own = written[1] == "_aio" and written[2] in FRONT_ENDS
-    name = f"etcd_election.aio.{written[2]}" if own else f"etcd_election.{written[2]}"
+    module = "etcd_election"
+    if written[1] == "_aio" and written[2] in FRONT_ENDS:
+        module += ".aio"
+    elif written[1] == "testing":
+        module += ".testing"
+    name = f"{module}.{written[2]}"
     return env.get_domain("py").resolve_xref(
         env, node["refdoc"], app.builder, node["reftype"], name, node, content
     )
@@ -81,8 +87,8 @@ def find_public(app: Any, env: Any, node: Any, content: Any) -> Any:
 def hide_constructor(_app: object, what: str, name: str, *rest: Any) -> tuple[str, None] | None:
     """What a user never makes has no arguments to show."""
     _item, _options, shown, _returned = rest
-    made_here = what == "exception" or name.rpartition(".")[2] in {"Leadership", "Observer"}
-    return ("", None) if made_here and shown else None
+    hidden = what == "exception" or name.rpartition(".")[2] in HANDED_OUT
+    return ("", None) if hidden and shown else None
 
 
 # -- how it looks

@@ -41,17 +41,13 @@ GIVEN = {
 
 
 def prelude(code: str) -> tuple[str, str]:
-    """What is to run before a block, and after it, for the names that it uses and does not make.
-
-    A test that it defines is called.
-    """
+    """What is to run before a block, and after it, for the names that it uses and does not make."""
     names = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
-    tests = re.findall(r"^def (test_\w+)\(", code, re.MULTILINE)
     made = {node.id for node in names if isinstance(node.ctx, ast.Store)}
     wanted = {node.id for node in names if node.id in GIVEN} - made
     wanted -= {node.arg for node in ast.walk(ast.parse(code)) if isinstance(node, ast.arg)}
     if not wanted:
-        return "", "".join(f"\n{name}()\n" for name in tests)
+        return "", ""
     begun = ["from etcd_election import ElectionClient", *GIVEN.values()]
     return "\n".join(begun) + "\n", "\nclient.close()\n"
 
@@ -144,8 +140,10 @@ class Reader:
         before, after = prelude(block.code)
         program = self._folder / f"line{block.line}.py"
         program.write_text(self._localized(before + block.code + after))
-        terminal = self._start([sys.executable, str(program)])
-        if "while " in block.code or ".run(" in block.code:
+        is_tests = re.search(r"^def test_", block.code, re.MULTILINE)
+        runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if is_tests else []
+        terminal = self._start([sys.executable, *runner, str(program)])
+        if not is_tests and ("while " in block.code or ".run(" in block.code):
             eventually(
                 lambda: (
                     terminal.ended or re.search(r"^working.*\n", terminal.printed(), re.MULTILINE)

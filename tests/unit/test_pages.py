@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import etcd_election
-from etcd_election import Elected, ElectionClient, Etcd, Leader, Leadership, LostReason
+from etcd_election import Elected, ElectionClient, Etcd, Leader, Leadership, LostReason, testing
 from etcd_election._cli import options
 from etcd_election._core import timing
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
@@ -113,7 +113,13 @@ def test_an_example_compiles_and_uses_what_exists(block: Block) -> None:
 
 @ours
 def test_names_in_the_text_exist(page: Page) -> None:
-    known = {*vars(etcd_election), *vars(builtins), *LostReason.__members__, *FOREIGN}
+    known = {
+        *vars(etcd_election),
+        *testing.__all__,
+        *vars(builtins),
+        *LostReason.__members__,
+        *FOREIGN,
+    }
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
     named = [span for span in spans(page) if re.fullmatch(r"[A-Z][a-z]\w+|[A-Z_]*_[A-Z]+", span)]
     known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
@@ -214,7 +220,9 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 def test_every_name_is_in_the_reference() -> None:
     reference = "".join(page.text for page in PAGES if "/reference/" in page.name)
     documented = re.findall(r"^\.\. auto\w+:: (\w+)$", reference, re.MULTILINE)
-    assert sorted(set(documented)) == sorted(set(etcd_election.__all__) - {"__version__"})
+    assert sorted(set(documented)) == sorted(
+        {*etcd_election.__all__, *testing.__all__} - {"__version__"}
+    )
 
 
 def test_the_table_of_ttls_is_computed() -> None:
