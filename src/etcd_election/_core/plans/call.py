@@ -202,8 +202,9 @@ def ask(
     while True:
         if link.closed:
             raise errors.ClientClosed("the connection is closed")
-        yield from _look_up(link, deadline)
-        yield from authenticate(link, deadline, attempts.heard)
+        if link.names.hosts or link.credentials is not None:
+            yield from _look_up(link, deadline)
+            yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
         if now >= deadline:
             raise attempts.given_up()

@@ -68,8 +68,12 @@ def renew(link: Link, lease: LeaseClock, *, deadline: float, enduring: bool = Fa
 
 def keep(link: Link, lease: LeaseClock) -> Plan[None]:
     """Renews a lease at every beat until it ends. Runs in the background."""
+    renewed_at, due_at = float("-inf"), 0.0
     while lease.alive:
-        due_in = lease.next_beat(link.random) - link.clock()
+        if lease.renewed_at != renewed_at:
+            # Once for every renewal: a beat that is drawn anew after every wait lies ahead again.
+            renewed_at, due_at = lease.renewed_at, lease.next_beat(link.random)
+        due_in = due_at - link.clock()
         if due_in > 0:
             yield Receive(due_in)
             continue
