@@ -150,7 +150,7 @@ class Process:
         event = self.world.after(seconds / self.rate + LATE, self.run, call)
 
         def cancel() -> None:
-            event[2] = None
+            event[2], event[3] = None, ()
 
         return cancel
 

@@ -20,7 +20,7 @@ from etcd_election.types import LostReason
 from .faults import FAULTS
 from .schedule import run
 
-_CHUNK = 50
+_CHUNK = 200
 
 NEVER = {
     LostReason.CLUSTER_CHANGED: "no backup is restored",
@@ -136,16 +136,21 @@ def sweep(seeds: Iterable[int]) -> Report:
     finally:
         if collecting:
             gc.enable()
-        gc.collect()
     report.counts.update({f"candidacy: {action.name}": n for action, n in steps.items()})
     return report
 
 
 def sweep_all(first: int, last: int, jobs: int) -> Iterator[Report]:
-    """Runs the seeds from ``first`` on, below ``last``, in so many processes; in pieces."""
+    """Runs the seeds from ``first`` on, below ``last``, in so many processes; in pieces.
+
+    Every piece has a process of its own, whose end is cheaper than collecting its garbage: that
+    took a fifth of the time.
+    """
     pieces = [range(at, min(at + _CHUNK, last)) for at in range(first, last, _CHUNK)]
     if jobs == 1:
         yield from map(sweep, pieces)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with context.Pool(jobs, maxtasksperchild=1) as pool:
         yield from pool.imap_unordered(sweep, pieces)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from etcd_election._core import timing
+from etcd_election._core import status, timing
 from etcd_election._core.effects import NO_TURN, Ended, Fact, Invoke, Open, Reply
 from etcd_election._core.method import Method
 from etcd_election._io.calls import CLOSED, Begin, Callback, Calls, Cancel
@@ -128,6 +128,20 @@ def test_call_whose_time_is_up_before_its_turn_never_leaves(place: Place) -> Non
     assert not place.begun
     assert replies == [NO_TURN]
     assert place.link.gate.try_enter(), "its place is free"
+
+
+def test_second_call_takes_no_place_in_the_line_of_those_that_wait(place: Place) -> None:
+    place.crowd()
+    replies: list[Reply] = []
+    second = Invoke(0, Method.RANGE, REQUEST, 0.3, (), beside=1).second()
+    place.calls.start(second, replies.append)
+    place.settle()
+    assert replies == [NO_TURN]
+    assert not status.final(NO_TURN), "the first one decides"
+    place.link.gate.leave()
+    assert not place.begun
+    place.calls.start(second, replies.append)
+    assert len(place.begun) == 1
 
 
 def test_keepalive_waits_for_no_turn(place: Place) -> None:

@@ -142,10 +142,7 @@ class EndpointRing:
         """The endpoint in use, or, while it is suspected, the one whose failure is oldest."""
         with self._lock:
             if self._failed_at[self._current] is not None:
-                self._current = min(
-                    range(len(self._failed_at)),
-                    key=lambda i: (self._failed_at[i] or float("-inf"), i),
-                )
+                self._current = self._least_suspected(range(len(self._failed_at)))
             return self._current
 
     def grow(self, size: int) -> None:
@@ -165,9 +162,15 @@ class EndpointRing:
         """Another endpoint than ``than``, the least suspected one; the same if there is but one."""
         with self._lock:
             others = [i for i in range(len(self._failed_at)) if i != than]
-            if not others:
-                return than
-            return min(others, key=lambda i: (self._failed_at[i] or float("-inf"), i))
+            return self._least_suspected(others) if others else than
+
+    def _least_suspected(self, among: Sequence[int]) -> int:
+        """One that is not suspected, or the one whose failure is oldest."""
+        failed_at = self._failed_at
+        for i in among:
+            if failed_at[i] is None:
+                return i
+        return min(among, key=lambda i: failed_at[i] or 0.0)
 
     def worked(self, endpoint: int, at: float) -> None:
         """A call on this endpoint was answered."""

@@ -18,30 +18,31 @@ class Lane(enum.Enum):
 
 
 class Method(enum.Enum):
-    """(service, method, lane, whether its answers prove a revision of the whole cluster)."""
+    """(service, method, lane, linearizable, doubles).
 
-    RANGE = ("KV", "Range", Lane.CALLS, True)
-    TXN = ("KV", "Txn", Lane.CALLS, True)
-    GRANT = ("Lease", "LeaseGrant", Lane.CALLS, False)
-    REVOKE = ("Lease", "LeaseRevoke", Lane.CALLS, False)
-    KEEPALIVE = ("Lease", "LeaseKeepAlive", Lane.KEEPALIVES, False)
-    CAMPAIGN = ("Election", "Campaign", Lane.WAITS, False)
-    PROCLAIM = ("Election", "Proclaim", Lane.CALLS, False)
-    LEADER = ("Election", "Leader", Lane.CALLS, True)
-    OBSERVE = ("Election", "Observe", Lane.WAITS, False)
-    RESIGN = ("Election", "Resign", Lane.CALLS, False)
-    AUTHENTICATE = ("Auth", "Authenticate", Lane.CALLS, False)
+    Attributes:
+        linearizable: True where an answer proves a revision of the whole cluster.
+        doubles: True where nothing is changed by a second request that lands long after the first.
+            Such a call may be under way on two endpoints; a lease or a key is not written twice.
+    """
 
-    def __init__(self, service: str, rpc: str, lane: Lane, linearizable: bool) -> None:
+    RANGE = ("KV", "Range", Lane.CALLS, True, True)
+    TXN = ("KV", "Txn", Lane.CALLS, True, False)
+    GRANT = ("Lease", "LeaseGrant", Lane.CALLS, False, False)
+    REVOKE = ("Lease", "LeaseRevoke", Lane.CALLS, False, True)
+    KEEPALIVE = ("Lease", "LeaseKeepAlive", Lane.KEEPALIVES, False, True)
+    CAMPAIGN = ("Election", "Campaign", Lane.WAITS, False, False)
+    PROCLAIM = ("Election", "Proclaim", Lane.CALLS, False, False)
+    LEADER = ("Election", "Leader", Lane.CALLS, True, True)
+    OBSERVE = ("Election", "Observe", Lane.WAITS, False, False)
+    RESIGN = ("Election", "Resign", Lane.CALLS, False, True)
+    AUTHENTICATE = ("Auth", "Authenticate", Lane.CALLS, False, False)
+
+    def __init__(
+        self, service: str, rpc: str, lane: Lane, linearizable: bool, doubles: bool
+    ) -> None:
         self.service = service
         self.rpc = rpc
         self.lane = lane
         self.linearizable = linearizable
-
-    @property
-    def doubles(self) -> bool:
-        """True where nothing is changed by a second request that lands long after the first.
-
-        Such a call may be under way on two endpoints. A lease or a key must not be written twice.
-        """
-        return self in (Method.RANGE, Method.LEADER, Method.KEEPALIVE, Method.REVOKE, Method.RESIGN)
+        self.doubles = doubles

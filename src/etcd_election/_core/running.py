@@ -182,8 +182,9 @@ class Running(Generic[T]):
         ]
 
         def cancel_all() -> None:
-            for cancel in cancels:
-                cancel()
+            # Emptied: what it holds holds this list, and would be left to the garbage collector.
+            while cancels:
+                cancels.pop()()
 
         return cancel_all
 

@@ -134,7 +134,13 @@ class _Attempts:
         return other if other != endpoint else None
 
     def taken(self, effect: Invoke, reply: Any, sent_at: float) -> tuple[Any, int, float]:
-        """What was replied, where, and when it was asked for there."""
+        """What was replied, where, and when it was asked for there.
+
+        Raises:
+            Unavailable: It never left, for its time was up before its turn came.
+        """
+        if reply is NO_TURN:
+            raise self.given_up()
         if not isinstance(reply, Beside) or effect.beside is None:
             return reply, effect.endpoint, sent_at
         said = f"nothing within {effect.beside_after:.2g} s, and another endpoint answered"
@@ -220,8 +226,9 @@ def ask(
         if link.closed:
             raise errors.ClientClosed("the connection is closed: make a new Etcd")
         deadline = until + gate.held_up
-        yield from _look_up(link, deadline)
-        yield from authenticate(link, deadline, attempts.heard)
+        if link.names.hosts or link.credentials is not None:
+            yield from _look_up(link, deadline)
+            yield from authenticate(link, deadline, attempts.heard)
         now = link.clock()
         if now >= deadline:
             raise attempts.given_up()
@@ -247,8 +254,6 @@ def ask(
             beside=attempts.beside(endpoint) if idempotent and method.doubles else None,
         )
         reply = yield from interruptible(effect)
-        if reply is NO_TURN:
-            raise attempts.given_up()
         now, deadline = effect.sent_at, until + gate.held_up
         reply, endpoint, asked_at = attempts.taken(effect, reply, now)
         if not isinstance(reply, Failure):
