@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core.endpoints import Endpoint
 from .._core.link import Link
@@ -20,8 +19,7 @@ from .certificates import Certificates
 from .options import Options, channel_options
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What a channel was made for: one with another is not used any more."""
 
     endpoint: Endpoint
