@@ -74,6 +74,18 @@ def test_core_runs_where_neither_grpc_nor_asyncio_nor_sockets_can_be_imported() 
     assert not [name for name in loaded if name.endswith("_grpc")]
 
 
+def test_import_loads_neither_the_generated_stubs_nor_the_other_front_end() -> None:
+    """They are several milliseconds of the start of every program."""
+    script = "import sys, etcd_election; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = [name for name in done.stdout.split() if name.startswith("etcd_election")]
+    assert "etcd_election.pb.rpc_pb2" in loaded
+    needless = ("etcd_election._aio", "etcd_election.aio", "etcd_election._io.grpc_aio")
+    assert not [name for name in loaded if name.endswith("_grpc") or name.startswith(needless)]
+
+
 @pytest.mark.parametrize("module", ["grpc", "asyncio", "socket", "etcd_election._io.grpc_sync"])
 def test_block_would_notice(module: str) -> None:
     done = run([module])

@@ -20,7 +20,7 @@ Not decided here: whether the lease is still believed in. That is asked of its c
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import timing
 from .effects import Fact, KeyGone, KeyPut, WatchStands
@@ -38,8 +38,7 @@ class Action(enum.Enum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """An action; ``until`` is the end of a WAIT, ``beat`` says that only the beat wants a READ."""
 
     action: Action

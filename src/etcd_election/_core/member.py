@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from .. import errors
 from ..types import LostReason, State
@@ -25,8 +24,7 @@ from .link import Link
 from .looping import Loop
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """What a client was asked for, checked."""
 
     name: bytes

@@ -9,7 +9,7 @@ up in the wrong moment ends the whole server (etcd issue 14110, up to 3.5.4; see
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..pb import kv_pb2, rpc_pb2
 from ..types import Leader
@@ -17,8 +17,7 @@ from ..types import Leader
 _CANDIDATE = re.compile(rb"[0-9a-f]{1,16}\Z")
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """A place in the queue.
 
     Attributes:

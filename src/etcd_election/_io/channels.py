@@ -9,27 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core.endpoints import Endpoint
 from .._core.link import Link
 from .._core.method import Lane, Method
-from ..pb import rpc_pb2, rpc_pb2_grpc, v3election_pb2_grpc
+from . import wire_methods
 from .certificates import Certificates
 from .options import Options, channel_options
 
-_STUBS: dict[str, Callable[[Any], Any]] = {
-    "KV": rpc_pb2_grpc.KVStub,
-    "Lease": rpc_pb2_grpc.LeaseStub,
-    "Watch": rpc_pb2_grpc.WatchStub,
-    "Auth": rpc_pb2_grpc.AuthStub,
-    "Election": v3election_pb2_grpc.ElectionStub,
-}
 
-
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What a channel was made for: one with another is not used any more."""
 
     endpoint: Endpoint
@@ -52,35 +42,18 @@ class Channel:
         self.origin = origin
         self.calls = 0
         self.left = False
-        self._stubs: dict[str, Any] = {}
+        self._made: dict[Method, Any] = {}
 
     def method(self, method: Method) -> Any:
         """What makes the calls of a method."""
-        if method is Method.KEEPALIVE:
-            return self._keepalive()
-        return getattr(self.stub(method.service), method.rpc)
-
-    def stub(self, service: str) -> Any:
-        """The stub of one of etcd's services."""
-        made = self._stubs.get(service)
+        made = self._made.get(method)
         if made is None:
-            made = self._stubs[service] = _STUBS[service](self.channel)
+            made = self._made[method] = wire_methods.on(self.channel, method)
         return made
 
-    def _keepalive(self) -> Any:
-        """LeaseKeepAlive with one request and one answer.
-
-        To the server it is a stream whose client has half-closed it after one request; to us it is
-        a call with a deadline that blocks no thread and no other lease.
-        """
-        made = self._stubs.get("keepalive")
-        if made is None:
-            made = self._stubs["keepalive"] = self.channel.unary_unary(
-                "/etcdserverpb.Lease/LeaseKeepAlive",
-                request_serializer=rpc_pb2.LeaseKeepAliveRequest.SerializeToString,
-                response_deserializer=rpc_pb2.LeaseKeepAliveResponse.FromString,
-            )
-        return made
+    def watch(self) -> Any:
+        """What opens watch streams."""
+        return wire_methods.watch_on(self.channel)
 
 
 class Channels:

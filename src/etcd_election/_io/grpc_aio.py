@@ -83,7 +83,7 @@ class Wire:
         channel = self._channels.enter(endpoint, Lane.CALLS)
         if channel is None:
             return None
-        call = channel.stub("Watch").Watch(metadata=metadata)
+        call = channel.watch()(metadata=metadata)
         self._read(_responses(call, heard), channel, ended)
         return WatchCall(self, call)
 

@@ -94,7 +94,7 @@ class Wire:
         channel = self._channels.enter(endpoint, Lane.CALLS)
         if channel is None:
             return iter(())
-        call = channel.stub("Watch").Watch(requests, metadata=metadata)
+        call = channel.watch()(requests, metadata=metadata)
         if not call.add_callback(lambda: self._channels.leave(channel)):
             self._channels.leave(channel)
         return call

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import os
+import pickle
 
 import pytest
 
@@ -29,6 +31,7 @@ from etcd_election.events import (
     Elected,
     EndpointLeft,
     Event,
+    EventsDropped,
     LeadershipLost,
     ObserverMoved,
     SessionEnded,
@@ -418,3 +421,15 @@ def test_other_cluster_is_told_before_what_it_ends(
     assert changed == ClusterChanged(cluster_id=cluster, former_id=1, sessions=1)
     assert isinstance(session_ended, SessionEnded)
     assert session_ended.reason is LostReason.CLUSTER_CHANGED
+
+
+def test_events_are_equal_by_what_they_say_and_show_it() -> None:
+    told = EventsDropped(count=3)
+    assert told == EventsDropped(count=3)
+    assert told != EventsDropped(count=4)
+    assert told != 3
+    assert len({told, EventsDropped(count=3), EventsDropped(count=4)}) == 2
+    assert repr(told) == "EventsDropped(count=3)"
+    assert pickle.loads(pickle.dumps(told)) == copy.copy(told) == told
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        told.count = 4  # type: ignore[misc]

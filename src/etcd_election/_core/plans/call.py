@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
@@ -51,8 +50,7 @@ class Interrupted(Exception):
         self.word = word
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """A response, when its request was sent, where and at which attempt (from 0) it came."""
 
     message: Any
@@ -61,8 +59,7 @@ class Answer:
     attempt: int
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What etcd answered instead of a response; ``attempt`` counts from 0."""
 
     meaning: Meaning
