@@ -75,8 +75,12 @@ class Log:
         spans = [self.span(token) for token in sorted(self.tokens())]
         return all(last < first for (_, last), (first, _) in itertools.pairwise(spans))
 
+    def living(self) -> list[int]:
+        """The pids of jobs that are not over."""
+        return [pid for pid in {line.pid for line in self.lines()} if alive(pid)]
+
     def all_dead(self) -> bool:
-        return not any(alive(pid) for pid in {line.pid for line in self.lines()})
+        return not self.living()
 
 
 def alive(pid: int) -> bool:
@@ -143,8 +147,8 @@ def environment(**further: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
-    """Starts the command; all are ended after the test."""
+def cli(tmp_path: Path, log: Log) -> Iterator[Cli]:
+    """Starts the command; all are ended after the test, and before jobs are looked for."""
     with ExitStack() as stack:
         count = 0
 
@@ -173,7 +177,11 @@ def log(tmp_path: Path) -> Iterator[Log]:
     """What the jobs of this test log; after the test none of them may be left."""
     found = Log(tmp_path / "log")
     yield found
-    eventually(found.all_dead, 5.0, lambda: f"jobs left: {found.lines()[-3:]}")
+    try:
+        eventually(found.all_dead, 5.0, lambda: f"jobs left: {found.lines()[-3:]}")
+    finally:
+        for pid in found.living():
+            os.kill(pid, signal.SIGKILL)
 
 
 def job(log: Log, *manners: str) -> list[str]:
