@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 
 from .. import errors
-from .effects import Failure
+from .effects import Failure, Reply
 
 
 class Meaning(enum.Enum):
@@ -149,6 +149,11 @@ def fault(failure: Failure, own: OwnCertificate) -> Fault | None:
 def hangs_up(failure: Failure) -> bool:
     """True where the other side ended the connection before it stood: what does it speak?"""
     return _CONNECTING in failure.details and any(text in failure.details for text in _HANGS_UP)
+
+
+def answered(reply: Reply) -> bool:
+    """True for what etcd said, if only to refuse; False for silence, and where it is too busy."""
+    return not isinstance(reply, Failure) or meaning(reply) not in RETRIED
 
 
 def meaning(failure: Failure) -> Meaning:
