@@ -17,7 +17,7 @@ from etcd_election._io.calls import CLOSED, Begin, Callback, Calls, Cancel
 from etcd_election._io.channels import Channels
 from etcd_election.pb import rpc_pb2, v3election_pb2
 
-from .core.support import FakeClock, make_link
+from .core.support import SILENCE, FakeClock, make_link
 
 REQUEST = rpc_pb2.RangeRequest(key=b"k")
 RESPONSE = rpc_pb2.RangeResponse()
@@ -116,6 +116,20 @@ def test_call_that_waited_for_its_turn_is_sent_when_that_comes(place: Place) -> 
     place.link.gate.leave()
     assert len(place.begun) == 1
     assert effect.sent_at == place.clock()
+
+
+def test_answer_shows_that_who_waits_is_held_up_by_others(place: Place) -> None:
+    for _ in range(timing.MAX_CALLS - 1):
+        place.link.gate.try_enter()
+    place.calls.start(read(place), lambda _: None)
+    place.calls.start(read(place), lambda _: None)
+    place.clock.advance(2.0)
+    place.begun[0](RESPONSE)
+    assert place.link.gate.held_up == 2.0
+    place.calls.start(read(place), lambda _: None)
+    place.clock.advance(2.0)
+    place.begun[1](SILENCE)
+    assert place.link.gate.held_up == 2.0
 
 
 def test_call_whose_time_is_up_before_its_turn_never_leaves(place: Place) -> None:

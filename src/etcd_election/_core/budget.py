@@ -71,15 +71,6 @@ class Gate:
                     return
         self.leave()
 
-    def answered(self) -> None:
-        """Etcd answered a call that was admitted."""
-        if not (self._waiting or self._beats):
-            return
-        with self._lock:
-            now = self._clock()
-            self.held_up += now - self._held_up_since
-            self._held_up_since = now
-
     def left(self, until: float) -> float:
         """Seconds to an instant that lies the later, the longer calls were held up here.
 
@@ -88,12 +79,20 @@ class Gate:
         """
         return until + self.held_up - self._clock()
 
-    def leave(self) -> None:
-        """An admitted call is over."""
+    def leave(self, *, answered: bool = False) -> None:
+        """An admitted call is over.
+
+        Args:
+            answered: Whether etcd answered it.
+        """
         with self._lock:
             if not (self._waiting or self._beats):
                 self._free += 1
                 return
+            if answered:
+                now = self._clock()
+                self.held_up += now - self._held_up_since
+                self._held_up_since = now
             self._admitted.append(self._next())
             if self._admitting:
                 # A call that fails at once leaves while it is being admitted: no deeper stack.

@@ -19,7 +19,7 @@ from .endpoints import Endpoint, EndpointRing
 from .identity import Identity, NoIdentity
 from .jumps import Jumps
 from .lease import LeaseClock
-from .method import Lane, Method
+from .method import Method
 from .names import Names
 from .speech import Speech
 from .token import TokenSlot
@@ -120,8 +120,9 @@ class Link:
         self, endpoint: int, method: Method, response: Any, sent_at: float, floor: int
     ) -> None:
         """Learns from a response: endpoint, latency, cluster."""
-        self.spoke(endpoint, method)
-        took = self.clock() - sent_at
+        now = self.clock()
+        self.ring.worked(endpoint, now)
+        took = now - sent_at
         if not self.latency:
             self.latency = took
         elif took < self.latency:
@@ -133,12 +134,6 @@ class Link:
             self.latency += min(took - self.latency, self.latency) / 8
         header: Header = response.header
         self.saw(header, floor=floor if method.linearizable else None)
-
-    def spoke(self, endpoint: int, method: Method) -> None:
-        """An endpoint answered a call, if only by a refusal."""
-        self.ring.worked(endpoint, self.clock())
-        if method.lane is Lane.CALLS:
-            self.gate.answered()
 
     def tell(self, event: Event) -> None:
         """Logs an event, and tells it to the user who asked for events."""

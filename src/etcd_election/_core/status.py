@@ -151,6 +151,11 @@ def hangs_up(failure: Failure) -> bool:
     return _CONNECTING in failure.details and any(text in failure.details for text in _HANGS_UP)
 
 
+def answered(reply: Reply) -> bool:
+    """True for what etcd said, if only to refuse; False for silence, and where it is too busy."""
+    return not isinstance(reply, Failure) or meaning(reply) not in RETRIED
+
+
 def meaning(failure: Failure) -> Meaning:
     """Looks a failure up."""
     if fault(failure, OwnCertificate.GOOD) is not None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
+from .._core import status
 from .._core.effects import NO_TURN, Ended, Fact, Failure, Invoke, Metadata, Open, Reply
 from .._core.link import Link
 from .._core.method import Lane
@@ -169,7 +170,7 @@ class _Call:
         self._over, self._cancel = True, None
         self._calls.channels.leave(self._channel)
         if self.gated:
-            self._calls.link.gate.leave()
+            self._calls.link.gate.leave(answered=status.answered(reply))
         self._done(reply)
 
 

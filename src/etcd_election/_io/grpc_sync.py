@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from .._core import status
 from .._core.effects import (
     NO_TURN,
     Aside,
@@ -60,22 +61,23 @@ class Wire:
 
     def _make(self, effect: Invoke) -> Reply:
         channel = self._channels.enter(effect.endpoint, effect.method.lane)
+        reply: Reply = CLOSED
         try:
-            if channel is None:
-                return CLOSED
-            response: Message = channel.method(effect.method)(
-                effect.request, timeout=effect.timeout, metadata=effect.metadata
-            )
-            return response
+            if channel is not None:
+                reply = channel.method(effect.method)(
+                    effect.request, timeout=effect.timeout, metadata=effect.metadata
+                )
+            return reply
         except (grpc.RpcError, ValueError) as error:
-            return failure(error)
+            reply = failure(error)
+            return reply
         except BaseException:
             self._channels.forsake(channel)
             raise
         finally:
             self._channels.leave(channel)
             if effect.method.lane is Lane.CALLS:
-                self._link.gate.leave()
+                self._link.gate.leave(answered=status.answered(reply))
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once, on any thread."""

@@ -199,27 +199,28 @@ def test_beat_that_gave_up_waiting_holds_up_nobody() -> None:
 
 def test_time_that_calls_wait_for_others_does_not_count_while_etcd_answers_those() -> None:
     clock = FakeClock()
-    gate = Gate(1, clock)
+    gate = Gate(2, clock)
     until = clock() + 5.0 - gate.held_up
     gate.try_enter()
     clock.advance(1.0)
-    gate.answered()
+    gate.leave(answered=True)
     assert gate.held_up == 0.0, "nobody waited"
-    gate.enter(lambda: None)
+    for _ in range(2):
+        gate.try_enter()
+    for _ in range(3):
+        gate.enter(lambda: None)
     clock.advance(2.0)
+    gate.leave()
     assert gate.left(until) == 2.0, "nothing says yet that etcd is well"
-    gate.answered()
+    gate.leave(answered=True)
     assert gate.held_up == 2.0
     assert gate.left(until) == 4.0
-    gate.enter(lambda: None, beat=True)
     clock.advance(1.0)
-    gate.answered()
-    assert gate.held_up == 3.0
+    gate.leave(answered=True)
+    assert gate.held_up == 3.0, "up to the admission of the last"
     clock.advance(4.0)
     assert gate.left(until) == 0.0, "it has fallen silent"
-    gate.leave()
-    gate.leave()
-    gate.answered()
+    gate.leave(answered=True)
     assert gate.held_up == 3.0, "nobody waits any more"
 
 
@@ -231,7 +232,7 @@ def test_only_waiting_that_begins_anew_counts_from_its_beginning() -> None:
     clock.advance(1.0)
     gate.leave()
     clock.advance(10.0)
-    gate.enter(lambda: None)
+    gate.enter(lambda: None, beat=True)
     clock.advance(1.0)
-    gate.answered()
+    gate.leave(answered=True)
     assert gate.held_up == 1.0

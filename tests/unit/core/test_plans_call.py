@@ -855,29 +855,6 @@ def test_call_whose_turn_did_not_come_in_time_was_surely_not_carried_out(clock: 
     assert not link.ring.suspected(0), "nobody has asked it"
 
 
-def test_refusal_is_an_answer_too(clock: FakeClock) -> None:
-    """Of an etcd that refuses whatever is asked, nobody says that it is silent."""
-    link = make_link(clock)
-    for _ in range(timing.MAX_CALLS):
-        link.gate.try_enter()
-    link.gate.enter(lambda: None)
-    asking(link, clock).invoke(Method.RANGE, DENIED, took=0.5)
-    assert link.gate.held_up == 0.5
-
-
-def test_answers_to_keepalives_say_nothing_of_the_calls_that_others_wait_for(
-    clock: FakeClock,
-) -> None:
-    """A member without a quorum answers them."""
-    link = make_link(clock)
-    for _ in range(timing.MAX_CALLS):
-        link.gate.try_enter()
-    link.gate.enter(lambda: None)
-    clock.advance(0.5)
-    link.spoke(0, Method.KEEPALIVE)
-    assert link.gate.held_up == 0.0
-
-
 def test_call_of_a_beat_says_so(clock: FakeClock) -> None:
     link = make_link(clock)
     assert not asking(link, clock).expect(Invoke).beat

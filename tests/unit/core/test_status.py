@@ -194,3 +194,10 @@ def test_only_a_connection_that_ended_at_once_may_have_been_spoken_to_in_the_wro
 
 def test_what_never_left_is_tried_again() -> None:
     assert status.NEVER_LEFT < status.BROKEN_OFF
+
+
+def test_refusal_is_an_answer_and_silence_is_none() -> None:
+    assert status.answered(rpc_pb2.RangeResponse())
+    assert status.answered(Failure("PERMISSION_DENIED", "etcdserver: permission denied"))
+    assert not status.answered(Failure("DEADLINE_EXCEEDED", "Deadline Exceeded"))
+    assert not status.answered(Failure("UNKNOWN", "etcdserver: request timed out"))

@@ -268,7 +268,7 @@ def ask(
             refused += 1
             continue
         if meant not in status.RETRIED:
-            link.spoke(endpoint, method)
+            link.ring.worked(endpoint, link.clock())
             return Refusal(meant, reply, attempts.count)
         if not idempotent and meant not in status.NEVER_LEFT:
             raise status.error(operation, reply, maybe_applied=True)
