@@ -28,6 +28,7 @@ from .support import (
     DENIED,
     HANGS_UP,
     LATE,
+    LEASE_NOT_FOUND,
     NAME_EMPTY,
     NO_RAFT_LEADER,
     REFUSED_CONNECTION,
@@ -275,6 +276,20 @@ def test_silence_of_one_endpoint_is_no_longer_waited_for_than_another_takes(
 
 def script_of_next(link: Link, clock: FakeClock) -> Invoke:
     return asking(link, clock).expect(Invoke)
+
+
+@pytest.mark.parametrize(("took", "attempt"), [(0.05, 0), (0.15, 1)])
+def test_answer_of_the_first_may_come_of_what_the_other_has_done(
+    clock: FakeClock, took: float, attempt: int
+) -> None:
+    """A lease that is unknown by then was revoked by us."""
+    link = known(clock)
+    plan = ask(link, "revoke", Method.REVOKE, REQUEST, deadline=clock() + 5)
+    script = Script(plan, clock)
+    script.invoke(Method.REVOKE, LEASE_NOT_FOUND, took=took)
+    refusal = script.returned()
+    assert isinstance(refusal, Refusal)
+    assert (refusal.meaning, refusal.attempt) == (Meaning.LEASE_GONE, attempt)
 
 
 def test_refusal_that_is_final_counts_wherever_it_comes_from(clock: FakeClock) -> None:
