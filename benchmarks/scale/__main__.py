@@ -1,0 +1,50 @@
+"""Many of everything: ten thousand clients, a thousand candidates of one election, and so on.
+
+    python -m benchmarks.scale --etcd PATH [--quick] [--only TOPIC] [--page docs/performance.md]
+
+Prints one table. It ends with 0 also when bounds are missed, as the ratios do.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.support.etcd_server import EtcdServer
+from tests.support.raw import RawEtcd
+
+from ..report import Progress, arguments, publish, versions
+from ..table import Row
+from . import costs, crowd, idle, queueing, revoked, waiting
+from .stage import Stage
+
+TOPICS = {
+    "revoked": revoked.rows,
+    "waiting": waiting.rows,
+    "queue": queueing.rows,
+    "idle": idle.rows,
+    "costs": costs.rows,
+    "crowd": crowd.rows,
+}
+
+
+def main() -> int:
+    parser = arguments("Thousands of elections, candidates and terms.")
+    parser.add_argument("--only", choices=list(TOPICS), help="one topic")
+    args = parser.parse_args()
+    say = Progress()
+    found: list[Row] = []
+    for name, rows in TOPICS.items():
+        if args.only not in {None, name}:
+            continue
+        say(name)
+        # Each on an etcd of its own: what one topic leaves must not be counted in the next.
+        with EtcdServer(args.etcd) as server, RawEtcd(server.endpoint) as raw:
+            for one in rows(Stage(server, raw, say, quick=args.quick)):
+                found.append(one)
+                say(f"{one['what']}, {one['front-end']}: {one['measured']} {one['verdict']}")
+    publish("scale", versions(args.etcd), found, args.page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
