@@ -2,17 +2,20 @@
 
 Made of the library's own times and of the messages that it sends, for `via="kv"`; by way of the
 service a candidate has an open call besides, which costs nothing while it waits. Bytes are those of
-the messages, as etcd counts them; HTTP/2 adds some 60 to 100 for a call and its answer.
+the messages, as etcd counts them; the frames and headers of HTTP/2 come on top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from etcd_election._core import standing, timing
 from etcd_election.pb import kv_pb2, rpc_pb2
 
+from .table import Row
+
+HEAD = "What one of each costs etcd, by the model, in an election with a name of ten letters"
 LEASE = (1 << 63) - 1
 REVISION = 1 << 20
 
@@ -96,6 +99,26 @@ def observer(name: bytes, value: bytes) -> Cost:
     key = standing.candidate_key(name, LEASE)
     read = _read(standing.queue(name, limit=1), _kv(key, value))
     return _every(timing.OBSERVE_BEAT * 0.95, 1, read)
+
+
+def rows(ttls: Sequence[int] = (15, 30)) -> list[Row]:
+    """What one of each costs, as a table."""
+    name, value = b"my-service", b"host-1"
+    shown = [
+        *((f"a waiting candidate, ttl {ttl}", candidate(ttl, name, value)) for ttl in ttls),
+        *((f"a leader, ttl {ttl}", leader(ttl, name, value)) for ttl in ttls),
+        ("an election that is followed", observer(name, value)),
+    ]
+    return [
+        {
+            "one": one,
+            "calls a second": f"{cost.calls:.3f}",
+            "watches": f"{cost.watches}",
+            "bytes a second to etcd": f"{cost.received:.1f}",
+            "bytes a second from etcd": f"{cost.sent:.1f}",
+        }
+        for one, cost in shown
+    ]
 
 
 KINDS: dict[str, Callable[[int, bytes, bytes], Cost]] = {

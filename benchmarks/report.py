@@ -52,10 +52,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def publish(name: str, head: str, rows: Sequence[Row], page: Path | None) -> None:
-    """Prints a table, and puts it into its page if there is one."""
+    """Prints a table under its head, and puts both into the page if there is one."""
     text = f"\n{head}.\n\n{markdown(rows)}\n"
     print(text, flush=True)
     if page is not None:
         put(page, name, text)
-    missed = [row for row in rows if row["verdict"] == MISSED]
-    print(f"{len(missed)} of {len(rows)} rows missed their bound", file=sys.stderr)
+    missed = [row for row in rows if row.get("verdict") == MISSED]
+    print(f"{name}: {len(missed)} of {len(rows)} rows missed their bound", file=sys.stderr)

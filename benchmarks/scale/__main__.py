@@ -12,6 +12,7 @@ import sys
 from tests.support.etcd_server import EtcdServer
 from tests.support.raw import RawEtcd
 
+from .. import cost
 from ..report import Progress, arguments, publish, versions
 from ..table import Row
 from . import costs, crowd, idle, queueing, revoked, waiting
@@ -43,6 +44,7 @@ def main() -> int:
                 found.append(one)
                 say(f"{one['what']}, {one['front-end']}: {one['measured']} {one['verdict']}")
     publish("scale", versions(args.etcd), found, args.page)
+    publish("cost", cost.HEAD, cost.rows(), args.page)
     return 0
 
 

@@ -1,7 +1,4 @@
-"""One lease that leads hundreds of elections is revoked: everybody who waited is elected at once.
-
-The server's own Election service woke 252 of 900 within 10 s (docs/etcd.md has its limits).
-"""
+"""One lease that leads hundreds of elections is revoked: all who waited are elected at once."""
 
 from __future__ import annotations
 
