@@ -98,7 +98,7 @@ class Crowd:
         return len(seen)
 
     async def terms(self, count: int, name: str, ttl: int, via: str) -> None:
-        """Leads so many times, one after the other."""
+        """Leads so many times, one after the other, always with the client of the first time."""
         if not self._clients:
             self._clients.append(ElectionClient(self._etcd, name, ttl=ttl, via=via))
         for _ in range(count):

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	ttl      = 60
+	ttl      = 3600
 	patience = 30 * time.Second
 )
 

@@ -4,7 +4,7 @@ A peer does the same works as the others, `campaign`, `session`, `connection`, `
 `lead`, in its own way; `blocking` and `aio` have the works, the other modules the ways.
 """
 
-TTL = 60
-"""Of every lease: no renewal falls into a measurement unless it is part of it."""
+TTL = 3600
+"""Of every lease, in seconds: raw stubs renew nothing, and nobody's renewals disturb the others."""
 PATIENCE = 30.0
 """Seconds after which something that waits has failed."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import cost
 from ..counts import Counts
-from .stage import AIO, Rows, Stage, numbered, pause, row, tell
+from .stage import AIO, FRONTS, Rows, Stage, numbered, pause, row, tell
 
 VALUE = b"value"
 PATIENCE = 60.0
@@ -16,11 +16,37 @@ OFF = 10
 """Per cent by which the model may be off."""
 
 
+CALLS = {"service": 3, "kv": 2}
+"""For a campaign and a resign: by the service Campaign, Range, Resign; else Txn, Resign. Go: 3."""
+
+
 def rows(stage: Stage) -> Rows:
+    for front, module in FRONTS.items():
+        for via in CALLS:
+            yield from _term(stage, front, module, via)
     yield from _candidates(stage, stage.much(100, 20), 6, stage.much(20.0, 10.0))
     yield from _candidates(stage, stage.much(1000, 50), 9, stage.much(30.0, 15.0))
     yield from _leaders(stage, stage.much(1000, 50), 9, stage.much(30.0, 15.0))
     yield from _observers(stage, stage.much(100, 20), stage.much(40.0, 20.0))
+
+
+def _term(stage: Stage, front: str, module: str, via: str) -> Rows:
+    """How many round trips a term takes."""
+    count = stage.much(200, 20)
+    with stage.crowd(module) as child:
+        tell(child, "terms", PATIENCE, count=5, name=f"term-{front}-{via}", ttl=60, via=via)
+        before = stage.counts()
+        tell(child, "terms", PATIENCE, count=count, name="", ttl=60, via=via)
+        calls = stage.counts().since(before).answers
+    # What a watch says is no round trip: nobody waits for it.
+    del calls["Watch"]
+    yield row(
+        f"calls for a campaign and a resign, via {via}",
+        front,
+        f"{sum(calls.values()) / count:.1f}",
+        beside=", ".join(f"{method} {number / count:.1f}" for method, number in calls.items()),
+        bound=f"<= {CALLS[via]}",
+    )
 
 
 def checked(seen: Counts, seconds: float, kind: str, names: Sequence[str], ttl: int) -> Rows:

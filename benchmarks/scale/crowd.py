@@ -21,6 +21,8 @@ from .stage import AIO, BARE, Rows, Stage, numbered, pause, row, tell
 TTL = 30
 PATIENCE = 120.0
 PREFIX = "crowd-"
+LATE = 10.0
+"""Seconds after which a hand-over has failed, and as which it counts."""
 HOLD = 600
 """Seconds that the leases of bare stubs last."""
 
@@ -106,9 +108,9 @@ def _calm(stage: Stage, child: Child, keys: list[str], title: str) -> Rows:
         stage.raw.delete(keys[number])
     pause(max(0.0, began + seconds - time.monotonic()))
     share = (tell(child, "cpu", PATIENCE) - before) / (time.monotonic() - began)
-    stage.await_elected(child, len(resigned), PATIENCE)
+    stage.await_elected(child, len(resigned), LATE)
     elected = dict(tell(child, "elected", PATIENCE))
-    took = [at - resigned[number] for number, at in elected.items()]
+    took = [elected.get(number, at + LATE) - at for number, at in resigned.items()]
     yield row(
         f"{title}: of one core, as advised",
         "asyncio",

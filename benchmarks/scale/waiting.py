@@ -32,7 +32,7 @@ def _rows(stage: Stage, front: str, module: str, via: str, count: int) -> Rows:
         stage.await_keys(prefix, 2 * len(names), PATIENCE, child)
         pause(TTL)
         counted = stage.counts()
-        periods = stage.much(4, 2)
+        periods = stage.much(3, 2)
         pause(TTL * periods)
         polls = stage.counts().since(counted).answers
         after = child.usage()
