@@ -53,7 +53,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def publish(name: str, head: str, rows: Sequence[Row], page: Path | None) -> None:
     """Prints a table under its head, and puts both into the page if there is one."""
-    text = f"\n{head}.\n\n{markdown(rows)}\n"
+    text = f"\n{head}.\n\n{markdown(rows) if rows else 'Nothing was measured.'}\n"
     print(text, flush=True)
     if page is not None:
         put(page, name, text)
