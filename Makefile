@@ -19,7 +19,7 @@ SOURCES := $(shell find src -name __pycache__ -prune -o -print) pyproject.toml R
 WHEEL = $$(echo dist/*.whl)
 
 .PHONY: help venv demo docs test test-etcd test-etcds sim faults picture test-floors test-newest test-pythons \
-        test-pure-protobuf coverage lint protos protos-check clean
+        test-pure-protobuf coverage lint bench bench-scale protos protos-check clean
 
 help:
 	@echo 'make demo                 shows a fail-over between three processes on a real etcd'
@@ -31,6 +31,9 @@ help:
 	@echo '                          SECONDS=600 SEED=1 ETCD=path VIA=kv are what may be given'
 	@echo 'make picture              draws docs/fault-run.svg: one short run, who believed and who led'
 	@echo 'make docs                 the documentation, in build/docs; a warning is an error'
+	@echo 'make bench                ratios against raw stubs and the Go package: some 8 minutes'
+	@echo 'make bench-scale          thousands of elections, candidates and terms: some 18 minutes;'
+	@echo '                          PAGE=docs/performance.md puts the tables there, QUICK=1 is short'
 	@echo 'make test-floors          unit and smoke tests: oldest Python, grpcio and protobuf'
 	@echo 'make test-newest          the same with the newest ones'
 	@echo 'make test-pythons         test-newest with every Python from 3.10 to 3.14 found'
@@ -118,11 +121,11 @@ sim: venv
 	@$(VENV)/bin/python -m tests.sim --seeds $(SEEDS)
 
 faults: venv
-	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh $(if $(SECONDS),--seconds=$(SECONDS)) \
+	@PYTHON=$(VENV)/bin/python scripts/run_on_etcd.sh tests.faults $(if $(SECONDS),--seconds=$(SECONDS)) \
 	  $(if $(SEED),--seed=$(SEED)) $(if $(VIA),--via=$(VIA))
 
 picture: venv
-	@PYTHON=$(VENV)/bin/python scripts/run_faults.sh one --seconds=$(or $(SECONDS),24) \
+	@PYTHON=$(VENV)/bin/python scripts/run_on_etcd.sh tests.faults.run --seconds=$(or $(SECONDS),24) \
 	  --seed=$(or $(SEED),408) --via=$(or $(VIA),kv) --picture=docs/fault-run.svg
 
 # Anew each time: what is left of the last one hides a warning.
@@ -178,6 +181,17 @@ lint: venv
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/pyright
+
+# -- benchmarks: what they measure is time, so let the machine do nothing else
+
+BENCH := PYTHON=$(VENV)/bin/python scripts/run_on_etcd.sh
+BENCH_OPTIONS = $(if $(PAGE),--page=$(PAGE)) $(if $(QUICK),--quick)
+
+bench: venv
+	@$(BENCH) benchmarks $(BENCH_OPTIONS)
+
+bench-scale: venv
+	@$(BENCH) benchmarks.scale $(BENCH_OPTIONS) $(if $(ONLY),--only=$(ONLY))
 
 # -- stubs
 

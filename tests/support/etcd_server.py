@@ -227,11 +227,16 @@ class EtcdServer:
         """How many calls of a method have ended, as etcd counts."""
         return self._counted("handled", method)
 
-    def _counted(self, what: str, method: str) -> int:
+    def metrics(self) -> str:
+        """All that etcd counts, in the text format of Prometheus."""
         status, text = self._get("/metrics")
         assert status == http.HTTPStatus.OK, f"etcd {self.version} answers {status}"
+        return text
+
+    def _counted(self, what: str, method: str) -> int:
         pattern = rf'^grpc_server_{what}_total{{.*grpc_method="{method}".*}} (\S+)$'
-        return sum(int(float(number)) for number in re.findall(pattern, text, re.MULTILINE))
+        found = re.findall(pattern, self.metrics(), re.MULTILINE)
+        return sum(int(float(number)) for number in found)
 
     def launch(self) -> None:
         """Starts etcd without waiting: a member of a cluster serves when there is a quorum."""

@@ -98,6 +98,8 @@ def test_the_sdist_has_all_that_work_on_it_needs(built: Path) -> None:
         "Makefile",
         "README.md",
         "SECURITY.md",
+        "benchmarks/__main__.py",
+        "benchmarks/go/go.sum",
         "protos/rpc.proto",
         "pyproject.toml",
         "scripts/gen_protos.sh",

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the long form of the fault suite on $ETCD, or on the newest etcd found; or one run alone.
+# Runs a program of this project on $ETCD, or on the newest etcd found.
 #
 #   PYTHON=...                    the interpreter that has the wheel
-#   scripts/run_faults.sh --seconds=600 --seed=1 --via=kv      all optional
-#   scripts/run_faults.sh one --seed=1 --picture=file.svg      what tests.faults.run knows
+#   scripts/run_on_etcd.sh tests.faults --seconds=600 --seed=1 --via=kv
+#   scripts/run_on_etcd.sh benchmarks --quick
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,9 +19,6 @@ fi
   echo "no etcd found: see CONTRIBUTING.md" >&2
   exit 2
 }
-module=tests.faults
-if [ "${1:-}" = one ]; then
-  module=tests.faults.run
-  shift
-fi
+module=$1
+shift
 exec "$PYTHON" -m "$module" --etcd "$etcd" "$@"

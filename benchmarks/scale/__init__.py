@@ -1,0 +1,1 @@
+"""Many of everything: elections, candidates, terms, and what they cost."""
