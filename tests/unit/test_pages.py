@@ -12,6 +12,7 @@ import importlib
 import inspect
 import keyword
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import pytest
 
 import etcd_election
 from etcd_election import Elected, ElectionClient, Etcd, Leader, Leadership, LostReason, testing
+from etcd_election._cli import options
 from etcd_election._core import timing
 from etcd_election.pb import rpc_pb2, v3election_pb2_grpc
 from etcd_election.testing import Cluster, Rival
@@ -118,6 +120,7 @@ def test_names_in_the_text_exist(page: Page) -> None:
         *FOREIGN,
     }
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
+    known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     named = [span for span in spans(page) if re.fullmatch(r"[A-Z][a-z]\w+|[A-Z_]*_[A-Z]+", span)]
     assert [name for name in named if name not in known] == []
     for owner, attribute in re.findall(r"`(\w+)\.(\w+)(?=[`(])", page.prose):
@@ -167,10 +170,18 @@ def test_commands_exist(block: Block) -> None:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file() or (
                 ROOT / module.replace(".", "/") / "__main__.py"
             ).is_file(), line
+        elif command == "etcd-election":
+            options.parse(shlex.split(line, comments=True)[1:])
         elif command == "pip":
             assert rest[0] == "install", line
         else:
             assert (ROOT / command).is_file(), line
+
+
+@pytest.mark.parametrize("block", blocks("console", "text"))
+def test_command_lines_of_ours_can_be_parsed(block: Block) -> None:
+    for line in re.findall(r"(?:^|\$ |  )etcd-election (.+)$", block.code, re.MULTILINE):
+        options.parse(shlex.split(line.partition(" || ")[0]))
 
 
 @pytest.mark.parametrize("block", blocks("sql"))
