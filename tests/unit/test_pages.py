@@ -121,6 +121,7 @@ def test_names_in_the_text_exist(page: Page) -> None:
         *FOREIGN,
     }
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
+    known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     named = [span for span in spans(page) if re.fullmatch(r"[A-Z][a-z]\w+|[A-Z_]*_[A-Z]+", span)]
     known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     assert [name for name in named if name not in known] == []
@@ -177,6 +178,12 @@ def test_commands_exist(block: Block) -> None:
             assert rest[0] == "install", line
         else:
             assert (ROOT / command).is_file(), line
+
+
+@pytest.mark.parametrize("block", blocks("console", "text"))
+def test_command_lines_of_ours_can_be_parsed(block: Block) -> None:
+    for line in re.findall(r"(?:^|\$ |  )etcd-election (.+)$", block.code, re.MULTILINE):
+        options.parse(shlex.split(line.partition(" || ")[0]))
 
 
 @pytest.mark.parametrize("block", blocks("sql"))
