@@ -36,6 +36,7 @@ def _rows(stage: Stage, front: str, module: str, via: str, count: int) -> Rows:
         pause(TTL * periods)
         polls = stage.counts().since(counted).answers
         after = child.usage()
+        lost = len(tell(child, "errors", PATIENCE))
     memory = (after.memory - before.memory) / count / 1000
     threads = (after.threads - before.threads) / count
     small = front == "asyncio"
@@ -44,7 +45,7 @@ def _rows(stage: Stage, front: str, module: str, via: str, count: int) -> Rows:
         f"{title}: memory",
         front,
         f"{memory:.1f} kB",
-        beside=f"{count} more of them",
+        beside=f"{count} more of them" + (f", {lost} gave up: too busy" if lost else ""),
         bound=f"<= {60 if small else 150} kB",
     )
     yield row(f"{title}: threads", front, f"{threads:.1f}", bound=f"<= {0 if small else 2}")
