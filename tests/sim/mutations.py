@@ -87,7 +87,7 @@ def no_margin() -> list[Patch]:
     return [(timing, "margin", _always(0.0))]
 
 
-@_mutation(73)
+@_mutation(5)
 def deadline_counted_from_the_answer() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -97,7 +97,7 @@ def deadline_counted_from_the_answer() -> list[Patch]:
     return [(LeaseClock, "renewed", from_now)]
 
 
-@_mutation(131)
+@_mutation(13)
 def late_keepalive_revives() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -112,12 +112,12 @@ def late_keepalive_revives() -> list[Patch]:
     return [(LeaseClock, "renewed", revived)]
 
 
-@_mutation(73)
+@_mutation(201)
 def raft_term_ignored() -> list[Patch]:
     return [(ClusterWatch, "stale_term", _always(False))]
 
 
-@_mutation(29)
+@_mutation(13)
 def elected_with_hardly_any_time_left() -> list[Patch]:
     return [(timing, "enough", _always(0.0))]
 
@@ -151,7 +151,7 @@ def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     return [(competing, "_ended", believing)]
 
 
-@_mutation(461)
+@_mutation(2163)
 def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     def kept(self: Session) -> bool:
         if self.lease is not None:
@@ -161,7 +161,7 @@ def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     return [(Session, "drop_tainted", kept)]
 
 
-@_mutation(62)
+@_mutation(45)
 def broken_call_keeps_its_lease() -> list[Patch]:
     def goes_on(self: Candidacy) -> None:
         self.call_open = False
@@ -170,7 +170,7 @@ def broken_call_keeps_its_lease() -> list[Patch]:
     return [(Candidacy, "call_broke", goes_on)]
 
 
-@_mutation(124)
+@_mutation(336)
 def lease_used_again_while_its_resign_is_under_way() -> list[Patch]:
     lease = campaign._lease
 
@@ -196,20 +196,20 @@ def leader_has_a_beat_but_no_watch() -> list[Patch]:
     return [(leading, "Watch", _always(Receive(0.0)))]
 
 
-@_mutation(660)
+@_mutation(737)
 def leader_has_a_watch_but_no_beat() -> list[Patch]:
-    def no_look(link: Any, state: LeadershipState) -> Plan[None]:
+    def no_look(*_: Any, **__: Any) -> Plan[None]:
         yield Receive(0.0)
 
     return [(leading, "_look", no_look)]
 
 
-@_mutation(14)
+@_mutation(31)
 def hanging_Election_service_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "TURN_WITHIN", float("inf"))]
 
 
-@_mutation(83)
+@_mutation(92)
 def Campaign_stuck_in_raft_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "KEY_WITHIN", float("inf"))]
 
@@ -237,7 +237,7 @@ def candidate_has_no_beat() -> list[Patch]:
     return [(Candidacy, "read", no_beat)]
 
 
-@_mutation(0)
+@_mutation(18)
 def orphan_is_left_when_joining_again() -> list[Patch]:
     def left(candidate: Any, lease: LeaseClock) -> Plan[None]:
         yield Receive(0.0)
@@ -261,7 +261,7 @@ def last_word_of_a_call_that_was_shut_is_kept() -> list[Patch]:
     return [(running, "OF_CALL", ())]
 
 
-@_mutation(1967)
+@_mutation(12282)
 def one_endpoint_may_eat_all_the_time() -> list[Patch]:
     def stretched(attempt: int, latency: float, left: float) -> float:
         return min(left, max(timing.PATIENCE[min(attempt, 4)], latency * timing.STRETCH))
@@ -269,12 +269,12 @@ def one_endpoint_may_eat_all_the_time() -> list[Patch]:
     return [(timing, "patience", stretched)]
 
 
-@_mutation(571)
+@_mutation(201)
 def cancelled_win_is_handed_out() -> list[Patch]:
     return [(Ticket, "win", _always(True))]
 
 
-@_mutation(23)
+@_mutation(24)
 def refused_token_is_kept() -> list[Patch]:
     return [(TokenSlot, "refused", _always(False))]
 
