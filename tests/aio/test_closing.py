@@ -104,6 +104,20 @@ async def test_a_block_that_is_cancelled_has_left_nothing_when_its_task_has_ende
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_close_waits_for_no_stream_of_another_connection(
+    server: EtcdServer, make_client: MakeClient, election_name: str
+) -> None:
+    await make_client().campaign("v")
+    took = []
+    for _ in range(5):
+        async with Etcd(server.endpoint) as other:
+            await ElectionClient(other, f"{election_name}-other").campaign("v")
+            began_at = time.monotonic()
+        took.append(time.monotonic() - began_at)
+    # A stream that is not the connection's own does not end: waiting for it takes 0.1 s, always.
+    assert min(took) < 0.1
+
+
 async def test_a_cancelled_resign_stays_resigned_and_the_key_goes_in_the_background(
     own_server: EtcdServer, make_own_client: MakeClient, own_raw: RawEtcd
 ) -> None:

@@ -36,7 +36,7 @@ from .options import Options
 _CANCELLED = Failure("CANCELLED", "the call was cancelled")
 
 _STATUS_WITHIN = 0.1
-"""So long the status of a cancelled stream is waited for; streams of the user may be among them."""
+"""So long the status of a cancelled stream is waited for."""
 
 _used_in: int | None = None
 """The process that made the first channel."""
@@ -61,6 +61,7 @@ class Wire:
         self._channels = Channels(link, certificates, options, make=_make, close=self._close_apart)
         self._calls = Calls(link, self._channels, self._begin, soon=loop.call_soon)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._streams = 0
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once, and never from here."""
@@ -93,6 +94,10 @@ class Wire:
 
     async def close(self) -> None:
         """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
+        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of. The
+        # streams of others, which go on, have tasks that look the same.
+        unheard = {task for task in asyncio.all_tasks() if _reads_status(task)}
+        others = len(unheard) - self._streams
         for channel in self._channels.end():
             # Waits for nothing, and cancels the calls.
             await channel.close()
@@ -100,10 +105,11 @@ class Wire:
             task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of.
-        unheard = [task for task in asyncio.all_tasks() if _reads_status(task)]
-        if unheard:
-            await asyncio.wait(unheard, timeout=_STATUS_WITHIN)
+        ends_at = self._loop.time() + _STATUS_WITHIN
+        while len(unheard) > others and (left := ends_at - self._loop.time()) > 0:
+            _, unheard = await asyncio.wait(
+                unheard, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
 
     def spawn(
         self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]
@@ -143,8 +149,10 @@ class Wire:
         ended: Callable[[Failure | None], None],
     ) -> None:
         """Reads a stream to its end."""
+        self._streams += 1
 
         def done(task: asyncio.Task[None]) -> None:
+            self._streams -= 1
             self._channels.leave(channel)
             reply = _reply(task)
             ended(reply if isinstance(reply, Failure) else None)
