@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.endpoints import Endpoint
 from .._core.link import Link
 from .._core.method import Lane, Method
 from . import wire_methods
-from .certificates import Certificates
 from .options import Options, channel_options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 
 class Origin(NamedTuple):

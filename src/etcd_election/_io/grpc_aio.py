@@ -16,7 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -29,9 +29,11 @@ from .._core.method import Lane, Method
 from ..pb import rpc_pb2
 from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
-from .certificates import Certificates
 from .channels import Channel, Channels
 from .options import Options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 _CANCELLED = Failure("CANCELLED", "the call was cancelled")
 

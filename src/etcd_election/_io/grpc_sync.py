@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import Message
@@ -31,9 +31,11 @@ from .._core.method import Lane, Method
 from ..pb import rpc_pb2
 from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
-from .certificates import Certificates
 from .channels import Channels
 from .options import Options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 _LONGEST = 5.0
 """Waits do not count a suspend: so long after one at most, a call's time is found to be up."""
