@@ -37,6 +37,7 @@ class Channel:
         origin: What it was made for.
         calls: How many are under way.
         left: True once it is not to be used again.
+        connecting: True once it was told to connect, or used.
     """
 
     def __init__(self, channel: Any, origin: Origin) -> None:
@@ -44,10 +45,12 @@ class Channel:
         self.origin = origin
         self.calls = 0
         self.left = False
+        self.connecting = False
         self._made: dict[Method, Any] = {}
 
     def method(self, method: Method) -> Any:
         """What makes the calls of a method."""
+        self.connecting = True
         made = self._made.get(method)
         if made is None:
             made = self._made[method] = wire_methods.on(self.channel, method)

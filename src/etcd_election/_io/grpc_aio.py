@@ -23,7 +23,18 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from .. import errors
-from .._core.effects import Aside, Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.effects import (
+    Aside,
+    Connect,
+    Ended,
+    Fact,
+    Failure,
+    Invoke,
+    Metadata,
+    Observed,
+    Open,
+    Reply,
+)
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2
@@ -91,8 +102,11 @@ class Wire:
         return WatchCall(self, call)
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told."""
-        asides.begin(self._link, effect)
+        """Has something done apart from the calls; the link is told what is found out."""
+        if isinstance(effect, Connect):
+            self._calls.connect(effect.endpoint, _connect)
+        else:
+            asides.begin(self._link, effect)
 
     async def close(self) -> None:
         """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
@@ -216,6 +230,10 @@ def _make(
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options)
     return grpc.aio.secure_channel(target, credentials, options=options)
+
+
+def _connect(channel: Channel) -> None:
+    channel.channel.get_state(try_to_connect=True)
 
 
 def _silence_closed_loops() -> None:
