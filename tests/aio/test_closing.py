@@ -123,3 +123,18 @@ async def test_a_cancelled_resign_stays_resigned_and_the_key_goes_in_the_backgro
     # The lease has a minute to live: it was not that which ended it.
     assert (await asyncio.wait_for(waiting, 15)).held
     assert [pair.value for pair in own_raw.candidates("x")] == [b"w"]
+
+
+async def test_the_end_of_a_connection_does_not_wait_for_that_of_others(
+    server: EtcdServer, make_client: MakeClient
+) -> None:
+    await make_client().campaign("stays")
+    took: list[float] = []
+    for i in range(5):
+        etcd = Etcd(server.endpoint)
+        await ElectionClient(etcd, f"of a connection that is closed {i}").campaign("goes")
+        began_at = time.monotonic()
+        await etcd.close()
+        took.append(time.monotonic() - began_at)
+    # Nobody told of its end, it would wait for 0.1 s each time.
+    assert min(took) < 0.1

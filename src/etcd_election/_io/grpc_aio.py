@@ -61,6 +61,7 @@ class Wire:
         self._channels = Channels(link, certificates, options, make=_make, close=self._close_apart)
         self._calls = Calls(link, self._channels, self._begin, soon=loop.call_soon)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._streams = 0
 
     def start(self, effect: Invoke, done: Callback) -> Cancel:
         """Starts a unary call; ``done`` is called with its reply, once, and never from here."""
@@ -93,6 +94,10 @@ class Wire:
 
     async def close(self) -> None:
         """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
+        streams = self._streams
+        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of, nor
+        # whose it is: those of connections that stay open go on.
+        reading = {task for task in asyncio.all_tasks() if _reads_status(task)}
         for channel in self._channels.end():
             # Waits for nothing, and cancels the calls.
             await channel.close()
@@ -100,10 +105,12 @@ class Wire:
             task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of.
-        unheard = [task for task in asyncio.all_tasks() if _reads_status(task)]
-        if unheard:
-            await asyncio.wait(unheard, timeout=_STATUS_WITHIN)
+        while streams > 0 and reading:
+            over, reading = await asyncio.wait(
+                reading, timeout=_STATUS_WITHIN, return_when=asyncio.FIRST_COMPLETED
+            )
+            # So many as we had streams come to an end; if none does, nothing is left to be awaited.
+            streams -= len(over) or streams
 
     def spawn(
         self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]
@@ -145,10 +152,12 @@ class Wire:
         """Reads a stream to its end."""
 
         def done(task: asyncio.Task[None]) -> None:
+            self._streams -= 1
             self._channels.leave(channel)
             reply = _reply(task)
             ended(reply if isinstance(reply, Failure) else None)
 
+        self._streams += 1
         self.spawn(work, done)
 
     def _close_apart(self, channel: grpc.aio.Channel) -> None:
