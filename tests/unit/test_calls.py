@@ -54,6 +54,7 @@ class Place:
         self.link = make_link(self.clock)
         self.channels = FakeChannels()
         self.begun: list[Callback] = []
+        self.methods: list[Method] = []
         self.cancelled = 0
         self.error: BaseException | None = None
         self.later: list[Callable[[], None]] = []
@@ -61,10 +62,11 @@ class Place:
         channels = cast("Channels", self.channels)
         self.calls = Calls(self.link, channels, begin, soon=self.later.append)
 
-    def begin(self, _call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
+    def begin(self, call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
         if self.error is not None:
             raise self.error
         self.begun.append(done)
+        self.methods.append(call)
         return self.cancel
 
     def cancel(self) -> None:
@@ -156,6 +158,15 @@ def test_second_call_takes_no_place_in_the_line_of_those_that_wait(place: Place)
     assert not place.begun
     place.calls.start(second, replies.append)
     assert len(place.begun) == 1
+
+
+def test_what_was_begun_is_finished_before_another_lease_is_granted(place: Place) -> None:
+    place.crowd()
+    for method in (Method.GRANT, Method.GRANT, Method.TXN, Method.RANGE):
+        place.calls.start(read(place, method=method), lambda _: None)
+    for _ in range(4):
+        place.link.gate.leave()
+    assert place.methods == [Method.TXN, Method.RANGE, Method.GRANT, Method.GRANT]
 
 
 def test_keepalive_waits_for_no_turn(place: Place) -> None:

@@ -78,7 +78,7 @@ class Calls:
             self.soon(partial(done, NO_TURN))
         else:
             call.gated = True
-            if effect.spare or self.link.gate.enter(call.admitted, beat=effect.beat):
+            if effect.spare or self.link.gate.enter(call.admitted, aside=effect.aside):
                 call.begin()
         return call.cancel
 

@@ -138,7 +138,7 @@ class Wire:
         turn = threading.Event()
         told = turn.set
         gate, admitted = self._link.gate, False
-        if gate.enter(told, beat=effect.beat):
+        if gate.enter(told, aside=effect.aside):
             return True
         try:
             while not admitted and (left := gate.left(effect.until)) > 0:

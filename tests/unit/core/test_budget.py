@@ -171,13 +171,13 @@ def test_signal_handlers_exception_while_a_call_is_admitted_holds_up_nobody() ->
     assert admitted == ["next"]
 
 
-def test_calls_of_a_beat_stand_aside_for_others_and_are_not_starved() -> None:
+def test_calls_that_stand_aside_for_others_are_not_starved() -> None:
     admitted: list[str] = []
     gate = Gate(1)
     assert gate.try_enter()
     assert not gate.try_enter()
     for i in range(2):
-        gate.enter(lambda i=i: admitted.append(f"beat {i}"), beat=True)  # type: ignore[misc]
+        gate.enter(lambda i=i: admitted.append(f"beat {i}"), aside=True)  # type: ignore[misc]
     for i in range(5):
         gate.enter(lambda i=i: admitted.append(f"call {i}"))  # type: ignore[misc]
     for _ in range(7):
@@ -185,12 +185,12 @@ def test_calls_of_a_beat_stand_aside_for_others_and_are_not_starved() -> None:
     assert admitted == ["call 0", "call 1", "call 2", "beat 0", "call 3", "call 4", "beat 1"]
 
 
-def test_beat_that_gave_up_waiting_holds_up_nobody() -> None:
+def test_call_aside_that_gave_up_waiting_holds_up_nobody() -> None:
     admitted: list[str] = []
     gate = Gate(1)
     gate.try_enter()
     beat = partial(admitted.append, "beat")
-    gate.enter(beat, beat=True)
+    gate.enter(beat, aside=True)
     gate.forget(beat)
     gate.leave()
     assert admitted == []
@@ -232,7 +232,7 @@ def test_only_waiting_that_begins_anew_counts_from_its_beginning() -> None:
     clock.advance(1.0)
     gate.leave()
     clock.advance(10.0)
-    gate.enter(lambda: None, beat=True)
+    gate.enter(lambda: None, aside=True)
     clock.advance(1.0)
     gate.leave(answered=True)
     assert gate.held_up == 1.0

@@ -224,7 +224,7 @@ def ask(
         deadline: When to give up.
         idempotent: Whether it may be carried out twice.
         enduring: Whether it goes on until the deadline where no secure connection can be made.
-        beat: Whether nobody waits for it, so that others leave first.
+        beat: Whether nobody waits for it, so that it may wait for others.
 
     Raises:
         Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
