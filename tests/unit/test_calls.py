@@ -31,8 +31,11 @@ class FakeChannels:
         self.open = True
         self.lent = 0
         self.forsaken = False
+        self.error: BaseException | None = None
 
     def enter(self, _endpoint: int, _lane: object) -> FakeChannels | None:
+        if self.error is not None:
+            raise self.error
         self.lent += self.open
         return self if self.open else None
 
@@ -236,6 +239,40 @@ def test_channel_that_was_interrupted_is_forsaken(place: Place) -> None:
     assert place.channels.forsaken
     assert replies == [CLOSED]
     assert place.free()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_call_that_is_interrupted_while_its_channel_is_made_is_ended(
+    place: Place, *, waits: bool
+) -> None:
+    """Its place would be lost, and where another thread waits for it, that would go on for ever."""
+    place.channels.error = KeyboardInterrupt()
+    replies: list[Reply] = []
+    if waits:
+        place.crowd()
+        place.calls.start(read(place), replies.append)
+    with pytest.raises(KeyboardInterrupt):
+        place.link.gate.leave() if waits else place.calls.start(read(place), replies.append)
+    place.settle()
+    assert replies == [CLOSED]
+    assert place.link.gate.try_enter()
+
+
+def test_call_that_had_begun_when_it_was_interrupted_ends_once(place: Place) -> None:
+    dones: list[Callback] = []
+
+    def begin(_call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
+        dones.append(done)
+        raise KeyboardInterrupt
+
+    place.calls.begin = begin
+    replies: list[Reply] = []
+    with pytest.raises(KeyboardInterrupt):
+        place.calls.start(read(place), replies.append)
+    place.settle()
+    dones[0](RESPONSE)
+    assert replies == [CLOSED]
+    assert place.free(), "its place is given back once"
 
 
 def test_nothing_is_begun_after_the_end(place: Place) -> None:

@@ -91,13 +91,13 @@ class Gate:
         with self._lock:
             if not (self._waiting or self._aside):
                 self._free += 1
-                return
-            if answered:
-                now = self._clock()
-                self.held_up += now - self._held_up_since
-                self._held_up_since = now
-            self._admitted.append(self._next())
-            if self._admitting:
+            else:
+                if answered:
+                    now = self._clock()
+                    self.held_up += now - self._held_up_since
+                    self._held_up_since = now
+                self._admitted.append(self._next())
+            if self._admitting or not self._admitted:
                 # A call that fails at once leaves while it is being admitted: no deeper stack.
                 return
             self._admitting = True

@@ -32,7 +32,7 @@ from ..pb import rpc_pb2
 from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
 from .certificates import Certificates
-from .channels import Channels
+from .channels import Channel, Channels
 from .options import Options
 
 _LONGEST = 5.0
@@ -60,9 +60,10 @@ class Wire:
         return self._make(effect)
 
     def _make(self, effect: Invoke) -> Reply:
-        channel = self._channels.enter(effect.endpoint, effect.method.lane)
+        channel: Channel | None = None
         reply: Reply = CLOSED
         try:
+            channel = self._channels.enter(effect.endpoint, effect.method.lane)
             if channel is not None:
                 reply = channel.method(effect.method)(
                     effect.request, timeout=effect.timeout, metadata=effect.metadata

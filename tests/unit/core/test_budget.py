@@ -171,6 +171,28 @@ def test_signal_handlers_exception_while_a_call_is_admitted_holds_up_nobody() ->
     assert admitted == ["next"]
 
 
+def test_call_that_was_about_to_be_admitted_then_is_so_by_whoever_leaves_next() -> None:
+    """Also where nobody waits any more: who waits for its reply would wait for ever."""
+    gate = Gate(2)
+    admitted: list[str] = []
+
+    def interrupted() -> None:
+        gate.leave()
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        gate.try_enter()
+    gate.enter(interrupted)
+    gate.enter(lambda: admitted.append("next"))
+    with pytest.raises(KeyboardInterrupt):
+        gate.leave()
+    assert admitted == []
+    gate.leave()
+    assert admitted == ["next"]
+    assert gate.try_enter()
+    assert not gate.try_enter(), "one is still under way"
+
+
 def test_calls_that_stand_aside_for_others_are_not_starved() -> None:
     admitted: list[str] = []
     gate = Gate(1)

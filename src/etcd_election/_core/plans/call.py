@@ -153,7 +153,8 @@ class _Attempts:
             said = f"nothing within {effect.beside_after:.2g} s, and another endpoint answered"
             self._link.unanswered(effect.endpoint, effect.sent_at, reached=True, said=said)
             self.count += 1
-            return reply.reply, effect.beside, effect.sent_at + effect.beside_after
+            # Counted from there, also where the first one left later, when its turn came.
+            return reply.reply, effect.beside, began_at + effect.beside_after
         took = self._link.clock() - began_at
         if effect.beside is not None and took > effect.beside_after * _NEARLY:
             # What this one says may be what the other has done.
