@@ -17,10 +17,12 @@ from etcd_election import (
     State,
     Unavailable,
 )
+from etcd_election._core import timing
 from tests.support.etcd_server import EtcdServer
 from tests.support.events import key_of, queue_of
 from tests.support.fronts import Front
 from tests.support.raw import RawEtcd
+from tests.support.rogue import Rogue, RogueServer
 from tests.support.waiting import eventually
 
 from .conftest import PATIENCE, Background, MakeClient
@@ -319,6 +321,20 @@ def test_many_candidates_lead_one_after_the_other_with_rising_tokens(
     assert tokens == sorted(set(tokens))
     assert len(tokens) == 20
     assert raw.candidates(election_name) == []
+
+
+def test_a_campaign_connects_for_its_wait_while_the_lease_is_granted(
+    front: Front, background: Background
+) -> None:
+    with RogueServer(Rogue.SILENT) as server:
+        client = front.ElectionClient(server.endpoint, "x")
+        # One attempt to grant, on one connection: a second attempt would make another.
+        campaigning = background(client.campaign, "v", timeout=timing.CONNECTING)
+        eventually(lambda: server.accepted == 2 or campaigning.done(), PATIENCE)
+        assert not campaigning.done()
+        client.close(timeout=0)
+        with pytest.raises(ClientClosed):
+            campaigning.result(PATIENCE)
 
 
 def test_candidates_are_told_in_the_order_of_the_queue(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etcd_election._core.effects import Aside, Fact, Invoke, Open, Plan, Reply, Word
+from etcd_election._core.effects import Aside, Connect, Fact, Invoke, Open, Plan, Reply, Word
 from etcd_election._core.endpoints import Endpoint
 from etcd_election._core.keywatch import Subscription
 from etcd_election._core.leadership import LeadershipState
@@ -165,7 +165,7 @@ class Process:
             cancel()
 
     def aside(self, effect: Aside) -> None:
-        raise AssertionError(f"{effect}: the model has neither names nor TLS")
+        assert isinstance(effect, Connect), f"{effect}: the model has neither names nor TLS"
 
     def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
         self.soon(done, ask())

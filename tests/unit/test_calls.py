@@ -14,7 +14,7 @@ from etcd_election._core import status, timing
 from etcd_election._core.effects import NO_TURN, Ended, Fact, Invoke, Open, Reply
 from etcd_election._core.method import Method
 from etcd_election._io.calls import CLOSED, Begin, Callback, Calls, Cancel
-from etcd_election._io.channels import Channels
+from etcd_election._io.channels import Channel, Channels
 from etcd_election.pb import rpc_pb2, v3election_pb2
 
 from .core.support import SILENCE, FakeClock, make_link
@@ -32,6 +32,7 @@ class FakeChannels:
         self.lent = 0
         self.forsaken = False
         self.error: BaseException | None = None
+        self.connecting = False
 
     def enter(self, _endpoint: int, _lane: object) -> FakeChannels | None:
         if self.error is not None:
@@ -284,6 +285,39 @@ def test_nothing_is_begun_after_the_end(place: Place) -> None:
     place.settle()
     assert replies == [CLOSED]
     assert told == [Ended(CLOSED)]
+    assert place.free()
+
+
+def connect(channel: Channel) -> None:
+    raise AssertionError(f"{channel} connects already")
+
+
+def test_connection_for_waits_is_made_once(place: Place) -> None:
+    made: list[object] = []
+    place.calls.connect(0, made.append)
+    place.calls.connect(0, connect)
+    assert made == [place.channels]
+    assert place.free()
+
+
+def test_connection_that_cannot_be_made_is_left_to_the_wait_itself(place: Place) -> None:
+    def closed(_: Channel) -> None:
+        raise ValueError("Cannot invoke RPC on closed channel!")
+
+    place.calls.connect(0, closed)
+    place.channels.open = False
+    place.calls.connect(0, connect)
+    assert not place.channels.forsaken
+    assert place.free()
+
+
+def test_connection_whose_making_was_interrupted_is_forsaken(place: Place) -> None:
+    def interrupted(_: Channel) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.calls.connect(0, interrupted)
+    assert place.channels.forsaken
     assert place.free()
 
 

@@ -15,6 +15,7 @@ Open      starts the plan's one long call; its end comes as a fact     None, at 
 Shut      cancels the long call; no fact of it arrives afterwards      None, at once
 LookUp    has the names looked up; the link's ``names`` are told       None, at once
 Probe     has an endpoint asked what it speaks; ``speech`` is told     None, at once
+Connect   has the connection made that a long call is to go over       None, at once
 Consult   has the user asked whether to renew; ``Consulted`` follows   None, at once
 ========= ============================================================ ==========================
 
@@ -199,6 +200,18 @@ class Probe(Value):
         self.endpoint = endpoint
 
 
+class Connect(Value):
+    """Have an endpoint's connection for long calls made while others are under way, if it is not.
+
+    A connection that cannot be made is nobody's loss: the long call itself tells.
+    """
+
+    __slots__ = ("endpoint",)
+
+    def __init__(self, endpoint: int) -> None:
+        self.endpoint = endpoint
+
+
 class Consult(Value):
     """Have a condition asked whether to renew (``Consulted`` follows, or never)."""
 
@@ -208,10 +221,10 @@ class Consult(Value):
         self.condition = condition
 
 
-Aside = LookUp | Probe
-"""What is found out apart from the calls."""
+Aside = LookUp | Probe | Connect
+"""What goes on apart from the calls, and is not waited for."""
 
-Effect = Invoke | Sleep | Receive | Watch | Open | Shut | LookUp | Probe | Consult
+Effect = Invoke | Sleep | Receive | Watch | Open | Shut | LookUp | Probe | Connect | Consult
 
 
 class Failure(Value):

@@ -29,10 +29,8 @@ from .effects import (
     Effect,
     Fact,
     Invoke,
-    LookUp,
     Open,
     Plan,
-    Probe,
     Receive,
     Reply,
     Shut,
@@ -70,7 +68,7 @@ class Carrier(Protocol):
         """Ends a long call, a little apart from others."""
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told, nobody waits."""
+        """Has something done apart from the calls; nobody waits."""
 
     def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:
         """Has the user asked where that holds nothing else up; ``done`` is called later."""
@@ -194,7 +192,7 @@ class Running(Generic[T]):
             self._subscription().set(effect)
         elif isinstance(effect, Open):
             self._open(effect)
-        elif isinstance(effect, (LookUp, Probe)):
+        elif isinstance(effect, Aside):
             self._carrier.aside(effect)
         elif isinstance(effect, Consult):
             self._consult(effect.condition)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from .._core import timing
-from .._core.effects import Aside, LookUp
+from .._core.effects import LookUp, Probe
 from .._core.endpoints import Endpoint, is_name
 from .._core.link import Link
 from .._core.status import Fault
@@ -50,7 +50,7 @@ def hosts_to_look_up(endpoints: Iterable[Endpoint], further: Options) -> list[st
     ]
 
 
-def begin(link: Link, effect: Aside) -> None:
+def begin(link: Link, effect: LookUp | Probe) -> None:
     """Starts to find out; the link is told. Never raises, never waits."""
     if isinstance(effect, LookUp):
         left = list(link.names.hosts)

@@ -5,6 +5,7 @@ A call never raises ``grpc.RpcError``: a failure is a value that plans decide ab
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from .channels import Channel, Channels
 
 Callback = Callable[[Reply], None]
 Cancel = Callable[[], None]
+
+logger = logging.getLogger("etcd_election")
 
 CLOSED = Failure("CANCELLED", "the connection is closed")
 
@@ -81,6 +84,28 @@ class Calls:
             if effect.spare or self.link.gate.enter(call.admitted, aside=effect.aside):
                 call.begin()
         return call.cancel
+
+    def connect(self, endpoint: int, begin: Callable[[Channel], object]) -> None:
+        """Has the connection for waits made, if nothing has used it yet; never fails.
+
+        Args:
+            endpoint: Where.
+            begin: Has a channel connect.
+        """
+        channel = self.channels.enter(endpoint, Lane.WAITS)
+        if channel is None:
+            return
+        try:
+            if not channel.connecting:
+                channel.connecting = True
+                begin(channel)
+        except (grpc.RpcError, ValueError) as error:
+            logger.debug("no connection for waits on endpoint %d yet: %s", endpoint, error)
+        except BaseException:
+            self.channels.forsake(channel)
+            raise
+        finally:
+            self.channels.leave(channel)
 
     def campaign(self, effect: Open, tell: Callable[[Fact], None]) -> Cancel:
         """Starts a Campaign; its end is told."""

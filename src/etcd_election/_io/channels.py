@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.endpoints import Endpoint
 from .._core.link import Link
 from .._core.method import Lane, Method
 from . import wire_methods
-from .certificates import Certificates
 from .options import Options, channel_options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 
 class Origin(NamedTuple):
@@ -35,6 +37,7 @@ class Channel:
         origin: What it was made for.
         calls: How many are under way.
         left: True once it is not to be used again.
+        connecting: True once it was told to connect, or used.
     """
 
     def __init__(self, channel: Any, origin: Origin) -> None:
@@ -42,10 +45,12 @@ class Channel:
         self.origin = origin
         self.calls = 0
         self.left = False
+        self.connecting = False
         self._made: dict[Method, Any] = {}
 
     def method(self, method: Method) -> Any:
         """What makes the calls of a method."""
+        self.connecting = True
         made = self._made.get(method)
         if made is None:
             made = self._made[method] = wire_methods.on(self.channel, method)

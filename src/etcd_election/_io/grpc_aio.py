@@ -16,27 +16,40 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
 from .. import errors
-from .._core.effects import Aside, Ended, Fact, Failure, Invoke, Metadata, Observed, Open, Reply
+from .._core.effects import (
+    Aside,
+    Connect,
+    Ended,
+    Fact,
+    Failure,
+    Invoke,
+    Metadata,
+    Observed,
+    Open,
+    Reply,
+)
 from .._core.link import Link
 from .._core.method import Lane, Method
 from ..pb import rpc_pb2
 from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
-from .certificates import Certificates
 from .channels import Channel, Channels
 from .options import Options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 _CANCELLED = Failure("CANCELLED", "the call was cancelled")
 
 _STATUS_WITHIN = 0.1
-"""So long the status of a cancelled stream is waited for; streams of the user may be among them."""
+"""So long the status of a cancelled stream is waited for."""
 
 _used_in: int | None = None
 """The process that made the first channel."""
@@ -89,15 +102,18 @@ class Wire:
         return WatchCall(self, call)
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told."""
-        asides.begin(self._link, effect)
+        """Has something done apart from the calls; the link is told what is found out."""
+        if isinstance(effect, Connect):
+            self._calls.connect(effect.endpoint, _connect)
+        else:
+            asides.begin(self._link, effect)
 
     async def close(self) -> None:
         """Ends all calls and connections; nothing of them is left in the loop. Idempotent."""
-        streams = self._streams
-        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of, nor
-        # whose it is: those of connections that stay open go on.
-        reading = {task for task in asyncio.all_tasks() if _reads_status(task)}
+        # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of. The
+        # streams of others, which go on, have tasks that look the same.
+        unheard = {task for task in asyncio.all_tasks() if _reads_status(task)}
+        others = len(unheard) - self._streams
         for channel in self._channels.end():
             # Waits for nothing, and cancels the calls.
             await channel.close()
@@ -105,12 +121,11 @@ class Wire:
             task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        while streams > 0 and reading:
-            over, reading = await asyncio.wait(
-                reading, timeout=_STATUS_WITHIN, return_when=asyncio.FIRST_COMPLETED
+        ends_at = self._loop.time() + _STATUS_WITHIN
+        while len(unheard) > others and (left := ends_at - self._loop.time()) > 0:
+            _, unheard = await asyncio.wait(
+                unheard, timeout=left, return_when=asyncio.FIRST_COMPLETED
             )
-            # So many as we had streams come to an end; if none does, nothing is left to be awaited.
-            streams -= len(over) or streams
 
     def spawn(
         self, work: Coroutine[Any, Any, Any], done: Callable[[asyncio.Task[Any]], None]
@@ -150,6 +165,7 @@ class Wire:
         ended: Callable[[Failure | None], None],
     ) -> None:
         """Reads a stream to its end."""
+        self._streams += 1
 
         def done(task: asyncio.Task[None]) -> None:
             self._streams -= 1
@@ -157,7 +173,6 @@ class Wire:
             reply = _reply(task)
             ended(reply if isinstance(reply, Failure) else None)
 
-        self._streams += 1
         self.spawn(work, done)
 
     def _close_apart(self, channel: grpc.aio.Channel) -> None:
@@ -215,6 +230,10 @@ def _make(
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options)
     return grpc.aio.secure_channel(target, credentials, options=options)
+
+
+def _connect(channel: Channel) -> None:
+    channel.channel.get_state(try_to_connect=True)
 
 
 def _silence_closed_loops() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from .._core import status
 from .._core.effects import (
     NO_TURN,
     Aside,
+    Connect,
     Ended,
     Fact,
     Failure,
@@ -31,9 +32,11 @@ from .._core.method import Lane, Method
 from ..pb import rpc_pb2
 from . import asides
 from .calls import CLOSED, Callback, Calls, Cancel, failure
-from .certificates import Certificates
 from .channels import Channel, Channels
 from .options import Options
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 _LONGEST = 5.0
 """Waits do not count a suspend: so long after one at most, a call's time is found to be up."""
@@ -103,8 +106,11 @@ class Wire:
         return call
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told."""
-        asides.begin(self._link, effect)
+        """Has something done apart from the calls; the link is told what is found out."""
+        if isinstance(effect, Connect):
+            self._calls.connect(effect.endpoint, _connect)
+        else:
+            asides.begin(self._link, effect)
 
     def close(self) -> None:
         """Ends all calls and connections."""
@@ -157,6 +163,12 @@ def _make(
     if credentials is None:
         return grpc.insecure_channel(target, options=options)
     return grpc.secure_channel(target, credentials, options=options)
+
+
+def _connect(channel: Channel) -> None:
+    # A call that is cancelled before there is a connection never leaves, but has one made. What
+    # grpc has for this starts a thread that fails, with noise, where the channel is closed by then.
+    channel.method(Method.RANGE).future(rpc_pb2.RangeRequest()).cancel()
 
 
 def _close_apart(channel: grpc.Channel) -> None:

@@ -45,7 +45,7 @@ class BlockingWire(Protocol):
         ...
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told."""
+        """Has something done apart from the calls; the link is told what is found out."""
         ...
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class AsyncioWire(Protocol):
         ...
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls; the link is told."""
+        """Has something done apart from the calls; the link is told what is found out."""
         ...
 
     async def close(self) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._core import arguments, timing
 from .._core.endpoints import parse
 from .._core.link import Link
 from ..types import TLS
 from .asides import hosts_to_look_up
-from .certificates import Certificates
 from .delivery import Delivery
 from .network import network_of
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 
 class Setup:
@@ -54,5 +58,8 @@ class Setup:
         )
         self.certificates: Certificates | None = None
         if any(endpoint.tls for endpoint in parsed):
+            # Where TLS is not spoken, nobody waits for what reads certificates to be imported.
+            from .certificates import Certificates  # noqa: PLC0415
+
             self.certificates = Certificates(tls or TLS())
             self.link.identity = self.certificates

@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 from .._core import status
 from .._core.effects import (
     OF_CALL,
+    Aside,
     Beside,
     Effect,
     Fact,
     Invoke,
-    LookUp,
     Open,
     Plan,
-    Probe,
     Receive,
     Reply,
     Shut,
@@ -78,7 +77,7 @@ def run(wire: BlockingWire, plan: Plan[T]) -> T:
             effect = plan.send(value)
             if isinstance(effect, Invoke):
                 value = wire.invoke(effect) if effect.beside is None else _both(wire, effect)
-            elif isinstance(effect, (LookUp, Probe)):
+            elif isinstance(effect, Aside):
                 wire.aside(effect)
                 value = None
             else:
@@ -155,7 +154,7 @@ class Driver:
             self._watches.set(effect)
         elif isinstance(effect, Open):
             self._open(effect)
-        elif isinstance(effect, (LookUp, Probe)):
+        elif isinstance(effect, Aside):
             self._wire.aside(effect)
         else:
             assert isinstance(effect, Shut)  # noqa: S101 - the last word of the vocabulary

@@ -151,7 +151,7 @@ class Engine:
         return self._wire.open(effect, lambda fact: self.later(partial(tell, fact)))
 
     def aside(self, effect: Aside) -> None:
-        """Has something found out apart from the calls."""
+        """Has something done apart from the calls."""
         self._wire.aside(effect)
 
     def consult(self, ask: Callable[[], bool], done: Callable[[bool], None]) -> None:

@@ -116,7 +116,7 @@ class BlockingMemoryWire:
         return WatchResponses(self._calls, endpoint, requests)
 
     def aside(self, effect: Aside) -> None:
-        """There is nothing to be found out."""
+        """There is nothing to be found out, and no connection to be made."""
 
     def close(self) -> None:
         """Ends all calls."""
@@ -192,7 +192,7 @@ class AsyncioMemoryWire:
         return AsyncioWatch(self._calls.server, call)
 
     def aside(self, effect: Aside) -> None:
-        """There is nothing to be found out."""
+        """There is nothing to be found out, and no connection to be made."""
 
     async def close(self) -> None:
         """Ends all calls."""

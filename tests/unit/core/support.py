@@ -15,16 +15,15 @@ from hypothesis import HealthCheck, settings
 from etcd_election import _core
 from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
+    Aside,
     Beside,
     Consult,
     Effect,
     Fact,
     Failure,
     Invoke,
-    LookUp,
     Open,
     Plan,
-    Probe,
     Receive,
     Shut,
     Sleep,
@@ -272,8 +271,8 @@ class Script(Generic[T]):
         self._expect(Shut)
         self._send(None)
 
-    def aside(self, effect: LookUp | Probe) -> None:
-        """This is to be found out apart from the calls."""
+    def aside(self, effect: Aside) -> None:
+        """This is to be done apart from the calls."""
         assert self._expect(type(effect)) == effect
         self._send(None)
 

@@ -11,6 +11,7 @@ from etcd_election import errors
 from etcd_election._core import standing, timing
 from etcd_election._core.candidate import Candidate, Session
 from etcd_election._core.effects import (
+    Connect,
     Ended,
     Fact,
     Failure,
@@ -120,8 +121,15 @@ class Campaigning:
     def own(self, token: int = TOKEN, *, value: bytes = VALUE) -> kv_pb2.KeyValue:
         return kv(self.key, token, value=value, lease=self.lease.lease_id)
 
-    def turn(self) -> None:
-        self.script.receive(Word.TURN)
+    def turn(self, *, after: float = 0.0) -> None:
+        self.script.receive(Word.TURN, after=after)
+        leads = self.leading is not None and self.leading.held
+        if self.candidate.via == "service" and not leads:
+            self.connect()
+
+    def connect(self) -> None:
+        """Where Campaign will be called, a connection is made, and not waited for."""
+        self.script.aside(Connect(self.link.ring.pick()))
 
     def grant(self, *, cluster: int = 1) -> None:
         request = self.script.expect(Invoke).request
@@ -759,7 +767,7 @@ def test_lease_granted_by_another_cluster_than_before_is_granted_again() -> None
     """Its own answer showed the change, which ends all leases."""
     c = Campaigning()
     c.link.new_lease()
-    c.script.receive(Word.TURN)
+    c.turn()
     c.link.saw(ranged(cluster=1).header, floor=None)
     c.grant(cluster=2)
     c.grant(cluster=2)
@@ -1041,7 +1049,7 @@ def test_less_time_than_one_attempt_takes_says_nothing_about_etcd() -> None:
 
 def test_hardly_any_time_left_when_the_turn_comes_says_nothing_about_etcd() -> None:
     c = Campaigning(timeout=5.0)
-    c.script.receive(Word.TURN, after=4.99)
+    c.turn(after=4.99)
     c.script.silent(Method.GRANT)
     c.script.sleep()
     c.script.raised(errors.CampaignTimeout)
@@ -1346,7 +1354,7 @@ def test_campaign_waits_for_the_one_before_it_and_its_own_time_starts_then() -> 
     c = Campaigning()
     c.script.receive()
     c.script.receive(LeaseEnded(), after=100)
-    c.script.receive(Word.TURN, after=10)
+    c.turn(after=10)
     c.suffer()
     asked_at = c.clock()
     c.script.raised(errors.Unavailable)
@@ -1393,6 +1401,7 @@ def test_campaign_that_finds_its_leadership_gone_joins_with_another_lease() -> N
     state = elected(c)
     c.script.invoke(Method.PROCLAIM, NOT_LEADER)
     assert state.lost is LostReason.KEY_DELETED
+    c.connect()
     c.grant()
     assert c.lease is not state.lease
     assert c.host.retired == [state.lease]

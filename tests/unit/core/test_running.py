@@ -11,6 +11,7 @@ from etcd_election._core.condition import Condition
 from etcd_election._core.effects import (
     Aside,
     Beside,
+    Connect,
     Consult,
     Consulted,
     Effect,
@@ -349,10 +350,10 @@ def test_call_that_was_shut_is_not_shut_again_at_the_end() -> None:
 # Watches
 
 
-def test_what_is_found_out_apart_is_not_waited_for() -> None:
-    c = Carried(LookUp(), Probe(1), INVOKE)
-    assert c.carrier.asides == [LookUp(), Probe(1)]
-    assert c.got == [None, None]
+def test_what_is_done_apart_is_not_waited_for() -> None:
+    c = Carried(LookUp(), Probe(1), Connect(2), INVOKE)
+    assert c.carrier.asides == [LookUp(), Probe(1), Connect(2)]
+    assert c.got == [None, None, None]
     c.call.call(ranged())
     assert c.running.result == "done"
 

@@ -14,7 +14,7 @@ from ... import errors
 from ...events import CampaignStarted
 from ...types import LostReason
 from ..candidate import Candidate
-from ..effects import Plan, Receive, Shut, Watch, Word
+from ..effects import Connect, Plan, Receive, Shut, Watch, Word
 from ..leadership import LeadershipState
 from ..lease import LeaseClock
 from ..link import Link
@@ -62,6 +62,9 @@ def campaign(
             if state.held:
                 return state
         candidate.link.tell(CampaignStarted(name=candidate.name, via=candidate.via))
+        if candidate.via == "service":
+            # While the lease is granted: over a distance, Campaign would wait for it afterwards.
+            yield Connect(candidate.link.ring.pick())
         while True:
             candidate.check_time()
             if not candidate.patient:
