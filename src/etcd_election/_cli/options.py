@@ -182,7 +182,9 @@ def _common() -> _Parser:
     group = common.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON object a line")
     group.add_argument(
-        "--debug", action="store_true", help="log everything, and show where errors come from"
+        "--debug",
+        action="store_true",
+        help="log everything, as plain text, and show where errors come from",
     )
     return common
 
