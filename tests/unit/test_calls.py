@@ -58,6 +58,7 @@ class Place:
         self.link = make_link(self.clock)
         self.channels = FakeChannels()
         self.begun: list[Callback] = []
+        self.timeouts: list[float] = []
         self.methods: list[Method] = []
         self.cancelled = 0
         self.error: BaseException | None = None
@@ -66,11 +67,12 @@ class Place:
         channels = cast("Channels", self.channels)
         self.calls = Calls(self.link, channels, begin, soon=self.later.append)
 
-    def begin(self, call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
+    def begin(self, call: Any, _request: Any, timeout: Any, _meta: Any, done: Callback) -> Cancel:
         if self.error is not None:
             raise self.error
         self.begun.append(done)
         self.methods.append(call)
+        self.timeouts.append(timeout)
         return self.cancel
 
     def cancel(self) -> None:
@@ -148,6 +150,17 @@ def test_call_whose_time_is_up_before_its_turn_never_leaves(place: Place) -> Non
     assert not place.begun
     assert replies == [NO_TURN]
     assert place.link.gate.try_enter(), "its place is free"
+
+
+def test_call_whose_turn_comes_late_has_what_is_left_of_its_time(place: Place) -> None:
+    """A write of five seconds, which is made once, took up to ten."""
+    place.crowd()
+    effect = read(place, seconds=5.0)
+    effect.timeout = 5.0
+    place.calls.start(effect, lambda _: None)
+    place.clock.advance(4.0)
+    place.link.gate.leave()
+    assert place.timeouts == [1.0]
 
 
 def test_second_call_takes_no_place_in_the_line_of_those_that_wait(place: Place) -> None:

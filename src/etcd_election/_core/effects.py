@@ -69,7 +69,7 @@ class Invoke:
         endpoint: Where.
         method: What is called.
         request: What is sent.
-        timeout: Seconds from when it leaves to its end.
+        timeout: Seconds from when it leaves to its end; no more than are left to ``until``.
         metadata: What goes with it.
         sent_at: A reading of the clock before it left; moved by a front-end that had it wait.
         until: When it is not to leave any more (``Gate.left``): ``NO_TURN`` is the reply then.

@@ -152,10 +152,11 @@ class _Call:
         assert isinstance(effect, Invoke)  # noqa: S101 - a Campaign does not wait here
         if self._cancelled:
             self._calls.soon(partial(self._ended, CLOSED))
-        elif link.gate.left(effect.until) <= 0:
+        elif (left := link.gate.left(effect.until)) <= 0:
             self._calls.soon(partial(self._ended, NO_TURN))
         else:
             effect.sent_at = link.clock()
+            self._timeout = min(effect.timeout, left)
             self.begin()
 
     def begin(self) -> None:

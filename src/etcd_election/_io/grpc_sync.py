@@ -67,9 +67,11 @@ class Wire:
         reply: Reply = CLOSED
         try:
             channel = self._channels.enter(effect.endpoint, effect.method.lane)
+            # Its turn may have come when little was left.
+            timeout = min(effect.timeout, self._link.gate.left(effect.until))
             if channel is not None:
                 reply = channel.method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=effect.metadata
+                    effect.request, timeout=timeout, metadata=effect.metadata
                 )
             return reply
         except (grpc.RpcError, ValueError) as error:
