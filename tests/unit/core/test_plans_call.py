@@ -623,6 +623,19 @@ def test_fetching_a_token_from_nobody_neither_hammers_nor_forgets_why(clock: Fak
     assert link.ages[1] > 0
 
 
+def test_token_whose_turn_does_not_come_is_no_silence_of_etcd(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    link.gate.held_up = 1.5
+    login = script.invoke(Method.AUTHENTICATE, NO_TURN, took=0.0)
+    assert login.until == pytest.approx(clock() + 5.0), "moves with the gate from now on"
+    assert link.ages == [0], "the connection is as good as before"
+    script.sleep()
+    script.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    script.invoke(Method.RANGE, ranged())
+    script.returned()
+
+
 @pytest.mark.parametrize("ends", ["closed", "word", "pause"])
 def test_plan_that_is_given_up_leaves_the_token_to_others(clock: FakeClock, ends: str) -> None:
     link = make_link(clock, credentials=USER)

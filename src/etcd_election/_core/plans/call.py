@@ -242,6 +242,7 @@ def ask(
         if link.names.hosts or link.credentials is not None:
             yield from _look_up(link, deadline)
             yield from authenticate(link, deadline, attempts.heard)
+            deadline = until + gate.held_up
         now = link.clock()
         if now >= deadline:
             raise attempts.given_up()
@@ -382,7 +383,8 @@ def authenticate(
             now = link.clock()
             left = deadline - now
             timeout = min(left, timing.CONNECTING + timing.patience(2, link.latency, left))
-            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, ())
+            until = deadline - link.gate.held_up
+            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, (), until=until)
             reply = yield from interruptible(effect)
             if not isinstance(reply, Failure):
                 link.tokens.renewed(reply.token)
@@ -396,7 +398,7 @@ def authenticate(
                 fetched = True
             elif status.meaning(reply) not in status.RETRIED:
                 raise status.error("authenticate", reply)
-            else:
+            elif reply is not NO_TURN:
                 silent = status.meaning(reply) is Meaning.SILENT
                 link.unanswered(endpoint, now, reached=silent, said=_said(reply))
                 yield from heard(endpoint, reply)
