@@ -76,7 +76,7 @@ def find_public(app: Any, env: Any, node: Any, content: Any) -> Any:
     module = "etcd_election"
     if written[1] == "_aio" and written[2] in FRONT_ENDS:
         module += ".aio"
-    elif written[1] == "testing":
+    elif written[1] == "_testing":
         module += ".testing"
     name = f"{module}.{written[2]}"
     return env.get_domain("py").resolve_xref(

@@ -37,6 +37,7 @@ class Crowd:
         self._observers: list[Observer[Any]] = []
         self._elected: list[tuple[int, float]] = []
         self._errors: list[str] = []
+        self._waiting: set[int] = set()
         self._wins: asyncio.Queue[tuple[int, Leadership, float]] = asyncio.Queue()
         self._beats = Beats()
         self._etcd = Etcd(endpoint, timeout=TIMEOUT)
@@ -48,6 +49,7 @@ class Crowd:
             self._begin(len(self._clients) - 1)
 
     def _begin(self, number: int) -> None:
+        self._waiting.add(number)
         task = asyncio.create_task(self._campaign(number))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -58,6 +60,8 @@ class Crowd:
         except ElectionError as error:
             self._errors.append(repr(error))
             return
+        finally:
+            self._waiting.discard(number)
         at = time.monotonic()
         self._elected.append((number, at))
         self._wins.put_nowait((number, leadership, at))
@@ -65,6 +69,10 @@ class Crowd:
     async def elected(self) -> list[tuple[int, float]]:
         """Who has been elected, by number, and when."""
         return self._elected
+
+    async def waiting(self) -> list[int]:
+        """Who still campaigns, by number."""
+        return sorted(self._waiting)
 
     async def errors(self) -> list[str]:
         """What campaigns have raised."""

@@ -55,11 +55,11 @@ def _idle(stage: Stage) -> Rows:
 def _at_rest(child: Child) -> Usage:
     """What a process takes when nothing is under way: threads of gRPC's come and go."""
     pause(1.0)
-    readings = []
+    readings: list[Usage] = []
     for _ in range(5):
         readings.append(child.usage())
         pause(0.2)
-    return min(readings, key=lambda usage: usage.threads + usage.descriptors)
+    return min(readings, key=lambda one: one.threads + one.descriptors)
 
 
 def _terms(stage: Stage, front: str, module: str) -> Rows:

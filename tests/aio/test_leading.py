@@ -276,3 +276,9 @@ async def test_stopping_cancels_the_work_and_holds_the_key_to_its_end(
     may_end.set()
     assert await running is None
     assert raw.get(terms[0].key) is None
+
+
+async def test_a_plain_function_is_no_work_of_a_leader(client: ElectionClient) -> None:
+    with pytest.raises(TypeError, match="async def"):
+        await client.run(lambda _: None, "v")  # type: ignore[arg-type, return-value]
+    assert client.leadership is None

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from etcd_election import Leader, errors
+from etcd_election import Leader
 from etcd_election._cli import entries, options
 from etcd_election._cli.connecting import UsageError, chosen
 from etcd_election._cli.durations import seconds
 from etcd_election._cli.exits import TABLE, Exit, judged
+from etcd_election._core import status
+from etcd_election._core.effects import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["run", "observe", "leader", "candidates"]
@@ -38,13 +40,14 @@ def test_what_is_no_duration(text: str) -> None:
         ("", "the following arguments are required: COMMAND"),
         ("lead x", "invalid choice: 'lead'"),
         ("leader", "the following arguments are required: NAME"),
-        ("leader x y", "unrecognized arguments: y"),
+        ("leader x y", "unrecognized arguments: y; see etcd-election leader --help"),
         ("leader x -- y", "takes nothing after --"),
         ("leader x --endpoint e", "unrecognized arguments: --endpoint"),
         ("leader x --via grpc", "invalid choice: 'grpc'"),
         ("run x", "give the command to run after --"),
         ("run x --", "give the command to run after --"),
-        ("run x true", "unrecognized arguments: true"),
+        ("run x true", "unrecognized arguments: true; give the command to run after --"),
+        ("run x y -- true", "unrecognized arguments: y; see etcd-election run --help"),
         ("run x --ttl 1 -- true", "at least 2"),
         ("run x --ttl 2.5 -- true", "whole number of seconds"),
         ("run x --grace soon -- true", "is no duration"),
@@ -67,6 +70,7 @@ def test_what_is_refused(line: str, said: str) -> None:
         ("--user alice", {}, "without a password"),
         ("", {"ETCDCTL_COMMAND_TIMEOUT": "soon"}, "ETCDCTL_COMMAND_TIMEOUT"),
         ("--timeout 0", {}, "more than 0"),
+        ("--endpoints=", {"ETCDCTL_ENDPOINTS": "a:1"}, "--endpoints is empty"),
         ("", {"ETCDCTL_DISCOVERY_SRV": "example.org"}, "give --endpoints"),
     ],
 )
@@ -152,7 +156,9 @@ def test_examples_can_be_read(command: str) -> None:
 
 def test_an_error_that_nobody_thought_of_is_one_line_and_no_traceback() -> None:
     assert judged(KeyError("x"), "n") == (1, "KeyError: 'x'; --debug shows where")
-    assert judged(errors.PermissionDenied("no"), "a/b")[1].endswith("that begin with 'a/b/'")
+    denied = status.error("leader", Failure("UNKNOWN", "etcdserver: permission denied"))
+    _, text = judged(denied, "a/b")
+    assert text.endswith("that begin with 'a/b/'); see 'etcdctl role grant-permission'")
 
 
 def test_what_others_wrote_cannot_speak_to_the_terminal() -> None:

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import grpc
 
+from etcd_election._testing.store import Refused
 from etcd_election.pb import rpc_pb2
 from etcd_election.testing import Cluster
-from etcd_election.testing.store import Refused
 
 from .raw import RawEtcd
 

@@ -31,9 +31,12 @@ class FakeChannels:
         self.open = True
         self.lent = 0
         self.forsaken = False
+        self.error: BaseException | None = None
         self.connecting = False
 
     def enter(self, _endpoint: int, _lane: object) -> FakeChannels | None:
+        if self.error is not None:
+            raise self.error
         self.lent += self.open
         return self if self.open else None
 
@@ -55,6 +58,8 @@ class Place:
         self.link = make_link(self.clock)
         self.channels = FakeChannels()
         self.begun: list[Callback] = []
+        self.timeouts: list[float] = []
+        self.methods: list[Method] = []
         self.cancelled = 0
         self.error: BaseException | None = None
         self.later: list[Callable[[], None]] = []
@@ -62,10 +67,12 @@ class Place:
         channels = cast("Channels", self.channels)
         self.calls = Calls(self.link, channels, begin, soon=self.later.append)
 
-    def begin(self, _call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
+    def begin(self, call: Any, _request: Any, timeout: Any, _meta: Any, done: Callback) -> Cancel:
         if self.error is not None:
             raise self.error
         self.begun.append(done)
+        self.methods.append(call)
+        self.timeouts.append(timeout)
         return self.cancel
 
     def cancel(self) -> None:
@@ -145,6 +152,17 @@ def test_call_whose_time_is_up_before_its_turn_never_leaves(place: Place) -> Non
     assert place.link.gate.try_enter(), "its place is free"
 
 
+def test_call_whose_turn_comes_late_has_what_is_left_of_its_time(place: Place) -> None:
+    """A write of five seconds, which is made once, took up to ten."""
+    place.crowd()
+    effect = read(place, seconds=5.0)
+    effect.timeout = 5.0
+    place.calls.start(effect, lambda _: None)
+    place.clock.advance(4.0)
+    place.link.gate.leave()
+    assert place.timeouts == [1.0]
+
+
 def test_second_call_takes_no_place_in_the_line_of_those_that_wait(place: Place) -> None:
     place.crowd()
     replies: list[Reply] = []
@@ -157,6 +175,15 @@ def test_second_call_takes_no_place_in_the_line_of_those_that_wait(place: Place)
     assert not place.begun
     place.calls.start(second, replies.append)
     assert len(place.begun) == 1
+
+
+def test_what_was_begun_is_finished_before_another_lease_is_granted(place: Place) -> None:
+    place.crowd()
+    for method in (Method.GRANT, Method.GRANT, Method.TXN, Method.RANGE):
+        place.calls.start(read(place, method=method), lambda _: None)
+    for _ in range(4):
+        place.link.gate.leave()
+    assert place.methods == [Method.TXN, Method.RANGE, Method.GRANT, Method.GRANT]
 
 
 def test_keepalive_waits_for_no_turn(place: Place) -> None:
@@ -226,6 +253,40 @@ def test_channel_that_was_interrupted_is_forsaken(place: Place) -> None:
     assert place.channels.forsaken
     assert replies == [CLOSED]
     assert place.free()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_call_that_is_interrupted_while_its_channel_is_made_is_ended(
+    place: Place, *, waits: bool
+) -> None:
+    """Its place would be lost, and where another thread waits for it, that would go on for ever."""
+    place.channels.error = KeyboardInterrupt()
+    replies: list[Reply] = []
+    if waits:
+        place.crowd()
+        place.calls.start(read(place), replies.append)
+    with pytest.raises(KeyboardInterrupt):
+        place.link.gate.leave() if waits else place.calls.start(read(place), replies.append)
+    place.settle()
+    assert replies == [CLOSED]
+    assert place.link.gate.try_enter()
+
+
+def test_call_that_had_begun_when_it_was_interrupted_ends_once(place: Place) -> None:
+    dones: list[Callback] = []
+
+    def begin(_call: Any, _request: Any, _timeout: Any, _meta: Any, done: Callback) -> Cancel:
+        dones.append(done)
+        raise KeyboardInterrupt
+
+    place.calls.begin = begin
+    replies: list[Reply] = []
+    with pytest.raises(KeyboardInterrupt):
+        place.calls.start(read(place), replies.append)
+    place.settle()
+    dones[0](RESPONSE)
+    assert replies == [CLOSED]
+    assert place.free(), "its place is given back once"
 
 
 def test_nothing_is_begun_after_the_end(place: Place) -> None:

@@ -25,6 +25,8 @@ MODULES = sorted(
 FORBIDDEN = ("grpc", "asyncio", "socket", "_socket", "ssl", "selectors", "select", "concurrent")
 """Top-level names that mean I/O, or an event loop."""
 
+TESTING = ("etcd_election.testing", "etcd_election._testing")
+
 PROGRAM = """
 import importlib, sys, types
 
@@ -100,7 +102,7 @@ def test_what_is_for_tests_is_not_loaded_by_the_rest() -> None:
     )
     loaded = done.stdout.split()
     assert "etcd_election.aio" in loaded
-    assert [name for name in loaded if name.startswith("etcd_election.testing")] == []
+    assert [name for name in loaded if name.startswith(TESTING)] == []
 
 
 def imports(path: Path) -> set[str]:

@@ -159,6 +159,18 @@ def test_when_the_clock_jumps_they_are_set_anew(loop: Loop, timers: Timers) -> N
     assert not loop.handles
 
 
+def test_after_a_sleep_of_the_machine_the_next_one_sets_the_others_anew(
+    loop: Loop, timers: Timers
+) -> None:
+    """Beats fall on one grid: it would share the timer of one that was set before, and be late."""
+    called: list[str] = []
+    timers.after(60.0, lambda: called.append("before"))
+    loop.skipped = 59.0
+    timers.after(1.0, lambda: called.append("after"))
+    loop.turn(1.001)
+    assert called == ["before", "after"]
+
+
 def test_they_are_called_in_a_real_loop() -> None:
     async def wait() -> list[str]:
         loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -201,4 +202,7 @@ class Run:
 
 
 async def _work(lead: Callable[[Leadership], Awaitable[T]], leadership: Leadership) -> T:
-    return await lead(leadership)
+    working = lead(leadership)
+    if not inspect.isawaitable(working):
+        raise TypeError("lead must be a coroutine function: write async def")
+    return await working

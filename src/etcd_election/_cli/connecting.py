@@ -72,6 +72,8 @@ def chosen(options: Namespace, environment: Mapping[str, str]) -> Connection:
         return environment.get(variable, "") if value is None else str(value)
 
     endpoints = given("endpoints", "ETCDCTL_ENDPOINTS")
+    if getattr(options, "endpoints", None) == "":
+        raise UsageError("--endpoints is empty: give host:port")
     if not endpoints and environment.get("ETCDCTL_DISCOVERY_SRV"):
         raise UsageError("ETCDCTL_DISCOVERY_SRV is not supported: give --endpoints")
     ca, cert, key = (given(word, f"ETCDCTL_{word.upper()}") for word in ("cacert", "cert", "key"))

@@ -44,6 +44,7 @@ _OPTIONS = {
     "TLS.cert": "--cert",
     "TLS.key": "--key",
     "tls, https://": "https://, --cacert",
+    ": see user and password": "",
     "; see TLS.server_name": "",
     " (see TLS.server_name)": "",
 }
@@ -80,7 +81,7 @@ _ADVICE: tuple[tuple[type[Exception], Exit, str], ...] = (
     (
         errors.PermissionDenied,
         Exit.REFUSED,
-        "the user needs to read and write the keys that begin with '{name}/'",
+        "see 'etcdctl role grant-permission'",
     ),
     (errors.ValueTooLarge, Exit.FAILED, "give a shorter --value"),
     (errors.SessionExpired, Exit.LOST, ""),
@@ -99,11 +100,11 @@ def judged(error: Exception, name: str) -> tuple[int, str]:
         name: The election.
     """
     code, advice = next(row[1:] for row in _ADVICE if isinstance(error, row[0]))
-    advice = advice.format(name=name)
     text = str(error) or type(error).__name__
     if isinstance(error, (errors.ElectionError, ValueError, OSError)):
         for ours, theirs in _OPTIONS.items():
             text = text.replace(ours, theirs)
+        text = text.replace("the election's name and a slash", f"'{name}/'")
     else:
         text = f"{type(error).__name__}: {text}"
     # A text that says what to see to needs no advice.

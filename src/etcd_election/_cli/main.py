@@ -105,6 +105,8 @@ def _carry_out(given: Sequence[str], voice: Voice, *, debug: bool) -> int:
     except (OutputClosed, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 - the end of the line: people get words
+        # What could not be written to a full disk would fail once more, at the very end.
+        silence_stdout()
         if debug:
             traceback.print_exc()
         code, text = judged(error, name)

@@ -156,7 +156,9 @@ def _common() -> _Parser:
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS, allow_abbrev=False)
     group = common.add_argument_group("connection, as for etcdctl")
     group.add_argument(
-        "--endpoints", metavar="LIST", help="host:port, with commas between (127.0.0.1:2379)"
+        "--endpoints",
+        metavar="LIST",
+        help="host:port, with commas between (default: 127.0.0.1:2379)",
     )
     group.add_argument("--cacert", metavar="FILE", help="whom to trust: speaks TLS")
     group.add_argument("--cert", metavar="FILE", help="this client's certificate")
@@ -169,7 +171,7 @@ def _common() -> _Parser:
         "--timeout",
         "--command-timeout",
         metavar="TIME",
-        help="for one operation, such as 5, 500ms, 1m30s (5s)",
+        help="for one operation, such as 5, 500ms, 1m30s (default: 5s)",
     )
     group.add_argument(
         "--via",
@@ -180,7 +182,9 @@ def _common() -> _Parser:
     group = common.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON object a line")
     group.add_argument(
-        "--debug", action="store_true", help="log everything, and show where errors come from"
+        "--debug",
+        action="store_true",
+        help="log everything, as plain text, and show where errors come from",
     )
     return common
 
@@ -238,19 +242,20 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_run_options(run: argparse.ArgumentParser) -> None:
     group = run.add_argument_group("campaign and command")
-    group.add_argument("--value", help="what others read of the leader (this host's name)")
+    group.add_argument("--value", help="what others read of the leader (default: this host's name)")
     group.add_argument(
         "--ttl",
         type=_ttl,
         default=DEFAULT_TTL,
         metavar="SECONDS",
-        help="so long after a leader's death another one may lead (%(default)s; at least 2)",
+        help="so long after a leader's death another one may lead (default: %(default)s; at least "
+        "2)",
     )
     group.add_argument(
         "--grace",
         type=_duration,
         metavar="TIME",
-        help="from SIGTERM to SIGKILL (a third of the ttl; at most half of it)",
+        help="from SIGTERM to SIGKILL (default: a third of the ttl; at most half of it)",
     )
     group.add_argument(
         "--once", action="store_true", help="when leadership is lost, end; do not campaign again"
@@ -259,14 +264,14 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "--wait",
         type=_duration,
         metavar="TIME",
-        help="with --once: be elected in this time or not at all; 0: at once (for ever)",
+        help="with --once: be elected in this time or not at all; 0: at once (default: for ever)",
     )
     group.add_argument(
         "--hold",
         type=_duration,
         default=0.0,
         metavar="TIME",
-        help="lead at least so long, however soon COMMAND is over (0)",
+        help="lead at least so long, however soon COMMAND is over (default: 0)",
     )
     loudness = group.add_mutually_exclusive_group()
     loudness.add_argument("--verbose", action="store_true", help="say what happens, too")
@@ -282,12 +287,16 @@ def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]
     """
     given = list(arguments)
     cut = given.index("--") if "--" in given else len(given)
-    options = parser().parse_args(given[:cut])
+    options, beyond = parser().parse_known_args(given[:cut])
     words = tuple(given[cut + 1 :])
+    wrong = f"unrecognized arguments: {' '.join(beyond)}; " if beyond else ""
     if options.command == "run" and not words:
-        raise UsageError(f"give the command to run after --: {PROGRAM} run NAME -- COMMAND...")
+        usage = f"{PROGRAM} run NAME -- COMMAND..."
+        raise UsageError(f"{wrong}give the command to run after --: {usage}")
     if options.command != "run" and words:
-        raise UsageError(f"{options.command} takes nothing after --; see {PROGRAM} --help")
+        wrong = f"{options.command} takes nothing after --; "
+    if wrong:
+        raise UsageError(f"{wrong}see {PROGRAM} {options.command} --help")
     return options, words
 
 

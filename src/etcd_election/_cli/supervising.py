@@ -67,6 +67,7 @@ class Supervisor:
         self._signals = signals
         self._voice = voice
         self._hold_until = 0.0
+        self._lost_said = False
         self._beat = min(_LONGEST, job.ttl / _LOOKS)
 
     def lead(self, leadership: Leadership) -> None:
@@ -120,7 +121,7 @@ class Supervisor:
             deadline=_deadline(leadership),
             grace=self._job.grace,
         )
-        told = False
+        self._lost_said = False
         while True:
             if self._wait():
                 for word in self._guard.words():
@@ -128,7 +129,7 @@ class Supervisor:
                         return
             for number in self._signals.taken():
                 self._pass_on(number)
-            told = self._keep_told(leadership, told=told)
+            self._keep_told(leadership)
             self._guard.backstop()
 
     def _wait(self) -> bool:
@@ -142,12 +143,8 @@ class Supervisor:
         select.select([self._signals.fileno()], [], [], self._beat)
         return self._signals.taken()
 
-    def _keep_told(self, leadership: Leadership, *, told: bool) -> bool:
-        """Tells the guardian how long the lease lasts, or that leadership is lost.
-
-        Returns:
-            Whether it was said that the command is to end.
-        """
+    def _keep_told(self, leadership: Leadership) -> None:
+        """Tells the guardian how long the lease lasts, or that leadership is lost."""
         deadline = _deadline(leadership)
         lost = leadership.lost
         if lost is None:
@@ -156,14 +153,21 @@ class Supervisor:
         else:
             self._guard.end()
             short = True
-        if short and not told:
-            why = "the lease is not renewed" if lost is None else lost.value
-            self._voice.warn(
-                f"leadership of {self._name} is lost ({why}): the command is told to end",
-                "lost",
-                reason=why,
-            )
-        return told or short
+        if short:
+            self._say_lost(leadership)
+
+    def _say_lost(self, leadership: Leadership) -> None:
+        """Says once in a term why the command is told to end."""
+        if self._lost_said:
+            return
+        self._lost_said = True
+        lost = leadership.lost
+        why = "the lease is not renewed" if lost is None else lost.value
+        self._voice.warn(
+            f"leadership of {self._name} is lost ({why}): the command is told to end",
+            "lost",
+            reason=why,
+        )
 
     def _pass_on(self, number: int) -> None:
         if number == signal.SIGTSTP:
@@ -186,6 +190,9 @@ class Supervisor:
         return True
 
     def _settle(self, over: Over, leadership: Leadership) -> None:
+        if over.told:
+            # The guardian looks at the clock by itself, and may be first.
+            self._say_lost(leadership)
         self._voice.note(
             f"the command has ended with {over.status}", "ended", status=over.status, told=over.told
         )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from . import timing
 
-_BEFORE_A_BEAT = 3
-"""So many calls that somebody waits for pass before one of a beat that waits, too."""
+_BEFORE_ONE_ASIDE = 3
+"""So many calls pass before one that stands aside for them."""
 
 
 class Gate:
@@ -18,9 +18,12 @@ class Gate:
     Without it, 900 clients that woke at once starved each other's calls (463 of 900 were elected
     within 12 s; with it all within 1.9 s).
 
-    Calls of a beat stand aside for those that somebody waits for, but for one in four. While calls
-    wait here and etcd answers those before them, that is no silence of etcd's: no operation's time
-    runs.
+    Some stand aside for the others, but for one in four: those of a beat, for which nobody waits,
+    and those that begin something. Of thousands that campaign at once each is to have its key soon
+    after its lease, not after the leases of all.
+
+    While calls wait here and etcd answers those before them, that is no silence of etcd's: no
+    operation's time runs.
 
     Attributes:
         held_up: How much such time there has been, in seconds.
@@ -32,7 +35,7 @@ class Gate:
         self._clock = clock
         self._free = size
         self._waiting: deque[Callable[[], None]] = deque()
-        self._beats: deque[Callable[[], None]] = deque()
+        self._aside: deque[Callable[[], None]] = deque()
         self._passed = 0
         self._held_up_since = 0.0
         self._admitted: deque[Callable[[], None]] = deque()
@@ -46,26 +49,26 @@ class Gate:
             self._free -= 1
             return True
 
-    def enter(self, admitted: Callable[[], None], *, beat: bool = False) -> bool:
+    def enter(self, admitted: Callable[[], None], *, aside: bool = False) -> bool:
         """True: admitted at once. False: ``admitted`` is called once later, on any thread.
 
         Args:
             admitted: What is called.
-            beat: Nobody waits for this call.
+            aside: Others are admitted first.
         """
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
-            if not (self._waiting or self._beats):
+            if not (self._waiting or self._aside):
                 self._held_up_since = self._clock()
-            (self._beats if beat else self._waiting).append(admitted)
+            (self._aside if aside else self._waiting).append(admitted)
             return False
 
     def forget(self, admitted: Callable[[], None]) -> None:
         """Gives up a place in the line, or the admission if that came meanwhile."""
         with self._lock:
-            for line in (self._waiting, self._beats):
+            for line in (self._waiting, self._aside):
                 if admitted in line:
                     line.remove(admitted)
                     return
@@ -86,15 +89,15 @@ class Gate:
             answered: Whether etcd answered it.
         """
         with self._lock:
-            if not (self._waiting or self._beats):
+            if not (self._waiting or self._aside):
                 self._free += 1
-                return
-            if answered:
-                now = self._clock()
-                self.held_up += now - self._held_up_since
-                self._held_up_since = now
-            self._admitted.append(self._next())
-            if self._admitting:
+            else:
+                if answered:
+                    now = self._clock()
+                    self.held_up += now - self._held_up_since
+                    self._held_up_since = now
+                self._admitted.append(self._next())
+            if self._admitting or not self._admitted:
                 # A call that fails at once leaves while it is being admitted: no deeper stack.
                 return
             self._admitting = True
@@ -102,9 +105,9 @@ class Gate:
 
     def _next(self) -> Callable[[], None]:
         """Who is admitted next; there is somebody."""
-        if self._beats and (not self._waiting or self._passed >= _BEFORE_A_BEAT):
+        if self._aside and (not self._waiting or self._passed >= _BEFORE_ONE_ASIDE):
             self._passed = 0
-            return self._beats.popleft()
+            return self._aside.popleft()
         self._passed += 1
         return self._waiting.popleft()
 

@@ -69,11 +69,11 @@ class Invoke:
         endpoint: Where.
         method: What is called.
         request: What is sent.
-        timeout: Seconds from when it leaves to its end.
+        timeout: Seconds from when it leaves to its end; no more than are left to ``until``.
         metadata: What goes with it.
         sent_at: A reading of the clock before it left; moved by a front-end that had it wait.
         until: When it is not to leave any more (``Gate.left``): ``NO_TURN`` is the reply then.
-        beat: Nobody waits for it: others leave first.
+        beat: Nobody waits for it.
         beside: Another endpoint to ask as well, where this one is silent for some time.
         spare: True for that second call, which is left where many calls are under way.
     """
@@ -118,6 +118,11 @@ class Invoke:
 
     def __repr__(self) -> str:
         return f"Invoke({self.endpoint}, {self.method}, timeout={self.timeout})"
+
+    @property
+    def aside(self) -> bool:
+        """True where others leave first: it is a beat's, or only the beginning of something."""
+        return self.beat or self.method is Method.GRANT
 
     @property
     def beside_after(self) -> float:

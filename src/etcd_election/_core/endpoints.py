@@ -82,23 +82,32 @@ def parse(endpoints: object, *, tls: bool = False) -> tuple[Endpoint, ...]:
         ValueError: There is none, or one is not ``[http[s]://]host:port``.
     """
     if isinstance(endpoints, str):
-        texts = endpoints.split(",")
+        texts = _split(endpoints)
     elif isinstance(endpoints, Sequence) and not isinstance(endpoints, (bytes, bytearray)):
         texts = []
         for entry in endpoints:
             if not isinstance(entry, str):
                 raise TypeError(f"endpoints must be strings, not {type(entry).__name__}")
-            texts.extend(entry.split(","))
+            texts.extend(_split(entry))
     else:
-        raise TypeError(
-            f"endpoints must be a string or a sequence of strings, not {type(endpoints).__name__}"
-        )
+        kind = type(endpoints)
+        text = f"endpoints must be a string or a sequence of strings, not {kind.__name__}"
+        if kind.__module__.startswith("etcd_election."):
+            text += "; etcd_election and etcd_election.aio cannot share an Etcd: make one for each"
+        raise TypeError(text)
     if not texts:
         raise ValueError("endpoints must name at least one endpoint")
     parsed = tuple(dict.fromkeys(_one(text.strip(), tls) for text in texts))
     if tls and not any(endpoint.tls for endpoint in parsed):
         raise ValueError("endpoints: tls was given, and all of them say http://")
     return parsed
+
+
+def _split(text: str) -> list[str]:
+    # Refused before anything of it is quoted: before an @ stands a password.
+    if "@" in text:
+        raise ValueError("endpoints must not hold a user (before an @): give user and password")
+    return text.split(",")
 
 
 def _one(text: str, tls: bool) -> Endpoint:

@@ -190,8 +190,8 @@ _ADVICE = {
     Meaning.TOO_LARGE: "etcd is told what to accept by --max-request-bytes",
     Meaning.TOKEN_REFUSED: "etcd wants to know who asks: see user and password",
     Meaning.UNAUTHENTICATED: "user or password is wrong",
-    Meaning.DENIED: "the user must be granted to read and write what begins with the election's"
-    " name and a slash",
+    Meaning.DENIED: "the user needs permission to read, and as a candidate to write, the keys that"
+    " begin with the election's name and a slash",
 }
 """What to do about it, for those to whom etcd's own words do not say it."""
 

@@ -81,7 +81,7 @@ class Calls:
             self.soon(partial(done, NO_TURN))
         else:
             call.gated = True
-            if effect.spare or self.link.gate.enter(call.admitted, beat=effect.beat):
+            if effect.spare or self.link.gate.enter(call.admitted, aside=effect.aside):
                 call.begin()
         return call.cancel
 
@@ -152,30 +152,35 @@ class _Call:
         assert isinstance(effect, Invoke)  # noqa: S101 - a Campaign does not wait here
         if self._cancelled:
             self._calls.soon(partial(self._ended, CLOSED))
-        elif link.gate.left(effect.until) <= 0:
+        elif (left := link.gate.left(effect.until)) <= 0:
             self._calls.soon(partial(self._ended, NO_TURN))
         else:
             effect.sent_at = link.clock()
+            self._timeout = min(effect.timeout, left)
             self.begin()
 
     def begin(self) -> None:
         """Leaves now."""
         calls, effect = self._calls, self._effect
-        channel = self._channel = calls.channels.enter(effect.endpoint, effect.method.lane)
-        if channel is None:
-            calls.soon(partial(self._ended, CLOSED))
-            return
-        call = channel.method(effect.method)
+        cancel: Cancel | None = None
         try:
-            cancel = calls.begin(call, effect.request, self._timeout, effect.metadata, self._ended)
+            channel = self._channel = calls.channels.enter(effect.endpoint, effect.method.lane)
+            if channel is not None:
+                call = channel.method(effect.method)
+                cancel = calls.begin(
+                    call, effect.request, self._timeout, effect.metadata, self._ended
+                )
         except (grpc.RpcError, ValueError) as error:
             calls.soon(partial(self._ended, failure(error)))
             return
         except BaseException:
             # A signal handler's exception may have left a lock of the channel locked.
-            calls.channels.forsake(channel)
+            calls.channels.forsake(self._channel)
             calls.soon(partial(self._ended, CLOSED))
             raise
+        if cancel is None:
+            calls.soon(partial(self._ended, CLOSED))
+            return
         # In this order: whoever cancels or ends it meanwhile is seen here, or sees what is set.
         self._cancel = cancel
         if self._over:
@@ -191,6 +196,9 @@ class _Call:
             cancel()
 
     def _ended(self, reply: Reply) -> None:
+        if self._over:
+            # Interrupted when it had just begun, it was ended; now it has an end of its own.
+            return
         # What cancels it refers to what tells of its end: no circle is left to be collected.
         self._over, self._cancel = True, None
         self._calls.channels.leave(self._channel)

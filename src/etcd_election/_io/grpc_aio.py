@@ -113,7 +113,8 @@ class Wire:
         # Of a cancelled stream, grpc.aio reads the status in a task that nobody is told of. The
         # streams of others, which go on, have tasks that look the same.
         unheard = {task for task in asyncio.all_tasks() if _reads_status(task)}
-        others = len(unheard) - self._streams
+        # One that was opened in this turn of the loop has none yet.
+        others = max(0, len(unheard) - self._streams)
         for channel in self._channels.end():
             # Waits for nothing, and cancels the calls.
             await channel.close()

@@ -63,12 +63,15 @@ class Wire:
         return self._make(effect)
 
     def _make(self, effect: Invoke) -> Reply:
-        channel = self._channels.enter(effect.endpoint, effect.method.lane)
+        channel: Channel | None = None
         reply: Reply = CLOSED
         try:
+            channel = self._channels.enter(effect.endpoint, effect.method.lane)
+            # Its turn may have come when little was left.
+            timeout = min(effect.timeout, self._link.gate.left(effect.until))
             if channel is not None:
                 reply = channel.method(effect.method)(
-                    effect.request, timeout=effect.timeout, metadata=effect.metadata
+                    effect.request, timeout=timeout, metadata=effect.metadata
                 )
             return reply
         except (grpc.RpcError, ValueError) as error:
@@ -144,7 +147,7 @@ class Wire:
         turn = threading.Event()
         told = turn.set
         gate, admitted = self._link.gate, False
-        if gate.enter(told, beat=effect.beat):
+        if gate.enter(told, aside=effect.aside):
             return True
         try:
             while not admitted and (left := gate.left(effect.until)) > 0:

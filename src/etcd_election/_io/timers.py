@@ -1,7 +1,9 @@
 """Timers of an event loop: those that are due within the same millisecond share one of the loop's.
 
 None is early, and none later by more than that millisecond. The clock is the connection's: where it
-jumps, they have to be set anew. Used in the loop only.
+jumps, those that are set are late by as much, until they are set anew. That is done when it is said
+so, and else (the machine was asleep) before the next one: which may share one of theirs. Used in
+the loop only.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from functools import partial
 from .._core.timing import Clock
 
 _PER_SECOND = 1000
+_JUMP = 0.1
+"""So far the clocks of the loop and the connection may go apart: some loops look at theirs once a
+turn."""
 
 Call = Callable[[], None]
 Cancel = Callable[[], None]
@@ -28,10 +33,14 @@ class Timers:
         self._clock = clock
         self._due: dict[int, tuple[asyncio.TimerHandle, Calls]] = {}
         self._number = 0
+        self._ahead = clock() - loop.time()
 
     def after(self, seconds: float, call: Call) -> Cancel:
         """Calls later, in the order of asking; returns what cancels it, also when it is over."""
-        tick = math.ceil((self._clock() + seconds) * _PER_SECOND)
+        now = self._clock()
+        if abs(now - self._loop.time() - self._ahead) > _JUMP:
+            self.set_anew()
+        tick = math.ceil((now + seconds) * _PER_SECOND)
         due = self._due.get(tick)
         if due is None:
             due = self._due[tick] = (self._set(tick), {})
@@ -42,6 +51,7 @@ class Timers:
 
     def set_anew(self) -> None:
         """The clock has jumped."""
+        self._ahead = self._clock() - self._loop.time()
         for tick, (handle, calls) in list(self._due.items()):
             handle.cancel()
             self._due[tick] = (self._set(tick), calls)

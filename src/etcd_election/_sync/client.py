@@ -290,11 +290,13 @@ class ElectionClient(ClientView[Leadership]):
         draining = Draining(self._link.clock, given)
         if not self._end(revoke=bool(revoke)):
             return
-        if not self._etcd._foreign():
-            self._await_line(draining.deadline)
-            self._leave(draining.deadline)
-        if self._owns:
-            self._etcd._close(draining)
+        try:
+            if not self._etcd._foreign():
+                self._await_line(draining.deadline)
+                self._leave(draining.deadline)
+        finally:
+            if self._owns:
+                self._etcd._close(draining)
 
     def __enter__(self) -> ElectionClient:
         try:
@@ -357,8 +359,13 @@ class ElectionClient(ClientView[Leadership]):
     def _await_line(self, deadline: float) -> None:
         """Waits until all calls that were under way are over, or the deadline."""
         emptied = threading.Event()
-        self._member.line.when_empty(emptied.set)
-        emptied.wait(self._left(deadline))
+        try:
+            self._member.line.when_empty(emptied.set)
+            emptied.wait(self._left(deadline))
+        except BaseException:
+            # Ctrl-C: nobody comes back to end the lease.
+            self._member.drop()
+            raise
 
     def _leave(self, deadline: float) -> None:
         """Removes the lease, or leaves it to a successor."""

@@ -177,11 +177,14 @@ class Etcd:
         ending = [client for client in clients if client._end()]
         if machinery is None or machinery.process != os.getpid():
             return
-        for client in ending:
-            client._await_line(draining.deadline)
-            client._member.drop()
-        machinery.drain(draining)
-        machinery.stop()
+        try:
+            for client in ending:
+                client._await_line(draining.deadline)
+                client._member.drop()
+            machinery.drain(draining)
+        finally:
+            # Ctrl-C, too: what is left then is no longer renewed.
+            machinery.stop()
         if self._setup.delivery is not None:
             self._setup.delivery.close()
 

@@ -1,7 +1,8 @@
 """Carries out a plan on the calling thread.
 
-Short calls are direct. In a campaign (a driver with an inbox) a longer call is a future, so that a
-word from outside ends the wait for it at once; Ctrl-C ends any wait.
+Short calls are direct. A future is one that may be asked of another endpoint as well, and in a
+campaign (a driver with an inbox) a longer one or one that has to wait for others: a word from
+outside ends the wait for it at once. Ctrl-C ends any wait.
 """
 
 from __future__ import annotations

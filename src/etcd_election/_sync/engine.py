@@ -185,7 +185,7 @@ class Engine:
                 continue
             if call is None:
                 break
-            call()
+            _do(call)
         for task in list(self.tasks):
             task.running.cancel()
         self._at_end()
@@ -199,4 +199,12 @@ class Engine:
         while self._timers and self._timers[0][0] <= self._link.clock():
             _, _, calls = heapq.heappop(self._timers)
             for call in calls:
-                call()
+                _do(call)
+
+
+def _do(call: Callable[[], None]) -> None:
+    """What fails is told, as by an event loop, and ends no other plan: all have this thread."""
+    try:
+        call()
+    except Exception:
+        logger.exception("a step in the background failed")

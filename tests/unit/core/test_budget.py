@@ -171,13 +171,35 @@ def test_signal_handlers_exception_while_a_call_is_admitted_holds_up_nobody() ->
     assert admitted == ["next"]
 
 
-def test_calls_of_a_beat_stand_aside_for_others_and_are_not_starved() -> None:
+def test_call_that_was_about_to_be_admitted_then_is_so_by_whoever_leaves_next() -> None:
+    """Also where nobody waits any more: who waits for its reply would wait for ever."""
+    gate = Gate(2)
+    admitted: list[str] = []
+
+    def interrupted() -> None:
+        gate.leave()
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        gate.try_enter()
+    gate.enter(interrupted)
+    gate.enter(lambda: admitted.append("next"))
+    with pytest.raises(KeyboardInterrupt):
+        gate.leave()
+    assert admitted == []
+    gate.leave()
+    assert admitted == ["next"]
+    assert gate.try_enter()
+    assert not gate.try_enter(), "one is still under way"
+
+
+def test_calls_that_stand_aside_for_others_are_not_starved() -> None:
     admitted: list[str] = []
     gate = Gate(1)
     assert gate.try_enter()
     assert not gate.try_enter()
     for i in range(2):
-        gate.enter(lambda i=i: admitted.append(f"beat {i}"), beat=True)  # type: ignore[misc]
+        gate.enter(lambda i=i: admitted.append(f"beat {i}"), aside=True)  # type: ignore[misc]
     for i in range(5):
         gate.enter(lambda i=i: admitted.append(f"call {i}"))  # type: ignore[misc]
     for _ in range(7):
@@ -185,12 +207,12 @@ def test_calls_of_a_beat_stand_aside_for_others_and_are_not_starved() -> None:
     assert admitted == ["call 0", "call 1", "call 2", "beat 0", "call 3", "call 4", "beat 1"]
 
 
-def test_beat_that_gave_up_waiting_holds_up_nobody() -> None:
+def test_call_aside_that_gave_up_waiting_holds_up_nobody() -> None:
     admitted: list[str] = []
     gate = Gate(1)
     gate.try_enter()
     beat = partial(admitted.append, "beat")
-    gate.enter(beat, beat=True)
+    gate.enter(beat, aside=True)
     gate.forget(beat)
     gate.leave()
     assert admitted == []
@@ -232,7 +254,7 @@ def test_only_waiting_that_begins_anew_counts_from_its_beginning() -> None:
     clock.advance(1.0)
     gate.leave()
     clock.advance(10.0)
-    gate.enter(lambda: None, beat=True)
+    gate.enter(lambda: None, aside=True)
     clock.advance(1.0)
     gate.leave(answered=True)
     assert gate.held_up == 1.0

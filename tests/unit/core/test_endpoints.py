@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import etcd_election
+from etcd_election import aio
 from etcd_election._core.endpoints import Endpoint, EndpointRing, is_name, parse
 
 from .support import quick
@@ -69,6 +73,21 @@ def test_anything_else_is_refused_before_it_is_dialled(given: object) -> None:
 def test_other_types_are_refused(given: object) -> None:
     with pytest.raises(TypeError, match="endpoints"):
         parse(given)
+
+
+@pytest.mark.parametrize(
+    "given", ["http://me:s3cret@a:1", ["a:1", "me:s3cret@b:2"], "me:s3,cret@a:1", "x://s3cret@a:0"]
+)
+def test_a_password_in_front_of_a_host_is_refused_and_not_repeated(given: object) -> None:
+    with pytest.raises(ValueError, match="give user and password") as caught:
+        parse(given)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("front", [etcd_election, aio])
+def test_a_connection_of_the_other_front_end_is_told_so(front: ModuleType) -> None:
+    with pytest.raises(TypeError, match="cannot share an Etcd"):
+        parse(front.Etcd("127.0.0.1:1"))
 
 
 def test_target_has_brackets_around_ipv6_alone() -> None:

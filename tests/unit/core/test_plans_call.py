@@ -274,6 +274,22 @@ def test_silence_of_one_endpoint_is_no_longer_waited_for_than_another_takes(
     assert script_of_next(link, clock).endpoint == 1
 
 
+def test_endpoint_beside_takes_no_less_than_no_time_where_the_first_one_waited_for_its_turn(
+    clock: FakeClock,
+) -> None:
+    """A latency below zero never came back: attempts were too short for a distant etcd."""
+    link = known(clock)
+    script = asking(link, clock)
+    effect = script.expect(Invoke)
+    # As the gate does. The other endpoint is asked all the same a third after the beginning.
+    effect.sent_at += effect.beside_after * 0.9
+    script.overtaken(Method.RANGE, ranged())
+    assert link.latency == pytest.approx(0.001, abs=1e-6)
+    answer = script.returned()
+    assert isinstance(answer, Answer)
+    assert answer.sent_at == effect.sent_at
+
+
 def script_of_next(link: Link, clock: FakeClock) -> Invoke:
     return asking(link, clock).expect(Invoke)
 
@@ -605,6 +621,19 @@ def test_fetching_a_token_from_nobody_neither_hammers_nor_forgets_why(clock: Fak
     assert not error.maybe_applied
     assert link.ages[0] == 0
     assert link.ages[1] > 0
+
+
+def test_token_whose_turn_does_not_come_is_no_silence_of_etcd(clock: FakeClock) -> None:
+    link = make_link(clock, credentials=USER)
+    script = asking(link, clock)
+    link.gate.held_up = 1.5
+    login = script.invoke(Method.AUTHENTICATE, NO_TURN, took=0.0)
+    assert login.until == pytest.approx(clock() + 5.0), "moves with the gate from now on"
+    assert link.ages == [0], "the connection is as good as before"
+    script.sleep()
+    script.invoke(Method.AUTHENTICATE, authenticated("secret"))
+    script.invoke(Method.RANGE, ranged())
+    script.returned()
 
 
 @pytest.mark.parametrize("ends", ["closed", "word", "pause"])

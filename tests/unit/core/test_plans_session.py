@@ -449,3 +449,12 @@ def test_lease_that_cannot_be_renewed_once_more_is_left_as_it_is(
     assert clock() == pytest.approx(START + 2, abs=0.01)
     assert "lease abc is left without a last renewal" in caplog.text
     assert ours.alive
+
+
+def test_lease_is_left_though_the_connection_is_closed_meanwhile(
+    link: Link, ours: LeaseClock, clock: FakeClock
+) -> None:
+    """By another thread: close() of the client is as well through."""
+    link.closed = True
+    Script(session.bequeath(link, ours, deadline=clock() + 2), clock).returned()
+    assert ours.alive

@@ -131,7 +131,7 @@ def test_error_keeps_what_etcd_said_and_where_it_came_from() -> None:
 @pytest.mark.parametrize(
     ("details", "advice"),
     [
-        ("etcdserver: permission denied", "granted to read and write"),
+        ("etcdserver: permission denied", "permission to read"),
         ("etcdserver: user name is empty", "see user and password"),
         ("etcdserver: authentication failed, invalid user ID or password", "password is wrong"),
         ("etcdserver: request is too large", "--max-request-bytes"),

@@ -153,7 +153,8 @@ class _Attempts:
             said = f"nothing within {effect.beside_after:.2g} s, and another endpoint answered"
             self._link.unanswered(effect.endpoint, effect.sent_at, reached=True, said=said)
             self.count += 1
-            return reply.reply, effect.beside, effect.sent_at + effect.beside_after
+            # Counted from there, also where the first one left later, when its turn came.
+            return reply.reply, effect.beside, began_at + effect.beside_after
         took = self._link.clock() - began_at
         if effect.beside is not None and took > effect.beside_after * _NEARLY:
             # What this one says may be what the other has done.
@@ -224,7 +225,7 @@ def ask(
         deadline: When to give up.
         idempotent: Whether it may be carried out twice.
         enduring: Whether it goes on until the deadline where no secure connection can be made.
-        beat: Whether nobody waits for it, so that others leave first.
+        beat: Whether nobody waits for it, so that it may wait for others.
 
     Raises:
         Unavailable: Nobody answered by ``deadline``, or no endpoint can be spoken to securely.
@@ -241,6 +242,7 @@ def ask(
         if link.names.hosts or link.credentials is not None:
             yield from _look_up(link, deadline)
             yield from authenticate(link, deadline, attempts.heard)
+            deadline = until + gate.held_up
         now = link.clock()
         if now >= deadline:
             raise attempts.given_up()
@@ -381,7 +383,8 @@ def authenticate(
             now = link.clock()
             left = deadline - now
             timeout = min(left, timing.CONNECTING + timing.patience(2, link.latency, left))
-            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, ())
+            until = deadline - link.gate.held_up
+            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, (), until=until)
             reply = yield from interruptible(effect)
             if not isinstance(reply, Failure):
                 link.tokens.renewed(reply.token)
@@ -395,7 +398,7 @@ def authenticate(
                 fetched = True
             elif status.meaning(reply) not in status.RETRIED:
                 raise status.error("authenticate", reply)
-            else:
+            elif reply is not NO_TURN:
                 silent = status.meaning(reply) is Meaning.SILENT
                 link.unanswered(endpoint, now, reached=silent, said=_said(reply))
                 yield from heard(endpoint, reply)

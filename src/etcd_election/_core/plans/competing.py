@@ -101,8 +101,10 @@ def _keep_token(link: Link, waiting: Open, lease: LeaseClock) -> Plan[None]:
         return  # as the read that follows
     request = rpc_pb2.RangeRequest(key=b"\0", serializable=True, count_only=True)
     timeout = timing.patience(0, link.latency, lease.remaining())
+    until = link.clock() + timeout - link.gate.held_up
+    metadata = waiting.metadata
     yield from interruptible(
-        Invoke(waiting.endpoint, Method.RANGE, request, timeout, waiting.metadata)
+        Invoke(waiting.endpoint, Method.RANGE, request, timeout, metadata, until=until)
     )
 
 

@@ -133,7 +133,8 @@ def bequeath(link: Link, lease: LeaseClock, *, deadline: float) -> Plan[None]:
     """Renews once more a lease that is left to a successor, who then has the whole ttl."""
     try:
         yield from renew(link, lease, deadline=deadline)
-    except errors.EtcdError as error:
+    except errors.ElectionError as error:
+        # ClientClosed, too: where another thread closes the connection meanwhile.
         logger.warning("lease %x is left without a last renewal: %s", lease.lease_id, error)
 
 

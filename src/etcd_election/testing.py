@@ -31,6 +31,6 @@ hung are never carried out. For those, and before a release, test with a real et
 
 from __future__ import annotations
 
-from .cluster import Cluster, Rival
+from ._testing.cluster import Cluster, Rival
 
 __all__ = ["Cluster", "Rival"]

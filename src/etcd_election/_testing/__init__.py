@@ -1,0 +1,1 @@
+"""The etcd in memory behind ``etcd_election.testing``."""
