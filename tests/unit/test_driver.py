@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from etcd_election._core.effects import (
+    Aside,
     Beside,
+    Connect,
+    Effect,
     Ended,
     Fact,
     Failure,
@@ -142,6 +145,51 @@ def test_word_ends_the_wait_for_two_endpoints_as_well() -> None:
     wire = TwoEndpoints(Word.CANCELLED)
     assert carry_out(wire, inbox=True) is Word.CANCELLED
     assert wire.cancelled == [0, 1]
+
+
+class InOrder:
+    """As a wire: answers at once, and notes what it was told to do."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def invoke_at_once(self, _: Invoke) -> Reply:
+        self.done.append("direct call")
+        return rpc_pb2.RangeResponse()
+
+    def start(self, _: Invoke, done: Callable[[Reply], None]) -> Callable[[], None]:
+        self.done.append("call")
+        done(rpc_pb2.RangeResponse())
+        return lambda: None
+
+    def open(self, _: Open, __: Callable[[Fact], None]) -> Callable[[], None]:
+        self.done.append("long call")
+        return lambda: None
+
+    def aside(self, _: Aside) -> None:
+        self.done.append("connection")
+
+
+@pytest.mark.parametrize(
+    ("effect", "done"),
+    [
+        (Invoke(0, Method.GRANT, rpc_pb2.LeaseGrantRequest(), 1.3, ()), ["call", "connection"]),
+        (
+            Invoke(0, Method.GRANT, rpc_pb2.LeaseGrantRequest(), 0.3, ()),
+            ["connection", "direct call"],
+        ),
+        (OPEN, ["long call"]),
+    ],
+)
+def test_connection_for_a_long_call_holds_up_no_call(effect: Effect, done: list[str]) -> None:
+    def plan() -> Generator[Any, Any, None]:
+        yield Connect(0)
+        yield effect
+
+    wire: Any = InOrder()
+    watcher: Any = None
+    Driver(make_link(FakeClock()), wire, watcher, Inbox()).run(plan())
+    assert wire.done == done
 
 
 def test_call_that_has_to_wait_for_others_hears_a_word_meanwhile() -> None:

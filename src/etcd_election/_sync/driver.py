@@ -18,6 +18,7 @@ from .._core.effects import (
     OF_CALL,
     Aside,
     Beside,
+    Connect,
     Effect,
     Fact,
     Invoke,
@@ -125,6 +126,7 @@ class Driver:
         self._cancel_call: Any = None
         self._call = 0
         self._started = 0
+        self._ahead: Connect | None = None
 
     def run(self, plan: Plan[T]) -> T:
         """Carries out a plan; however it ends, no watch and no call of it is left."""
@@ -155,6 +157,9 @@ class Driver:
             self._watches.set(effect)
         elif isinstance(effect, Open):
             self._open(effect)
+        elif isinstance(effect, Connect):
+            # Once the next call has left, this thread has time for it.
+            self._ahead = effect
         elif isinstance(effect, Aside):
             self._wire.aside(effect)
         else:
@@ -197,6 +202,7 @@ class Driver:
 
     def _invoke(self, effect: Invoke) -> Reply | Beside | Word:
         if effect.timeout <= _DIRECT and effect.beside is None:
+            self._connect()
             reply = self._wire.invoke_at_once(effect)
             if reply is not None:
                 return reply
@@ -230,9 +236,17 @@ class Driver:
         number, inbox = self._started, self._inbox
         start = self._wire.start
         cancels.append(start(effect, lambda reply: inbox.queue.put(_Replied(number, reply))))
+        self._connect()
         return number
 
+    def _connect(self) -> None:
+        """Has the connection made that the plan has asked for."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._wire.aside(ahead)
+
     def _open(self, effect: Open) -> None:
+        self._ahead = None
         self._call += 1
         number, inbox = self._call, self._inbox
         self._cancel_call = self._wire.open(

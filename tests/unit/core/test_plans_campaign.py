@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -19,6 +19,7 @@ from etcd_election._core.effects import (
     KeyGone,
     KeyPut,
     LeaseEnded,
+    LookUp,
     Open,
     Receive,
     Shut,
@@ -82,10 +83,15 @@ class Campaigning:
         patience: float = 5.0,
         resume: int | None = None,
         credentials: tuple[str, str] | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         self.clock = FakeClock()
         self.link = make_link(
-            self.clock, endpoints=endpoints, timeout=patience, credentials=credentials
+            self.clock,
+            endpoints=endpoints,
+            timeout=patience,
+            credentials=credentials,
+            hosts=hosts,
         )
         for endpoint in range(endpoints):
             self.link.ring.worked(endpoint, START - 1)
@@ -1348,6 +1354,17 @@ def test_without_time_the_connections_timeout_holds_for_reaching_etcd() -> None:
 
 
 # The turn, and a client that leads already
+
+
+def test_no_connection_is_made_to_a_name_whose_addresses_are_about_to_be_known() -> None:
+    c = Campaigning(hosts=["etcd0"])
+    c.script.receive(Word.TURN)
+    c.script.aside(LookUp())
+    c.link.found("etcd0", ["10.0.0.1"])
+    c.link.names.ended()
+    c.script.sleep()
+    c.grant()
+    c.open()
 
 
 def test_campaign_waits_for_the_one_before_it_and_its_own_time_starts_then() -> None:

@@ -62,8 +62,9 @@ def campaign(
             if state.held:
                 return state
         candidate.link.tell(CampaignStarted(name=candidate.name, via=candidate.via))
-        if candidate.via == "service":
+        if candidate.via == "service" and not candidate.link.names.outstanding:
             # While the lease is granted: over a distance, Campaign would wait for it afterwards.
+            # To a name whose addresses are not known yet, it would be another connection.
             yield Connect(candidate.link.ring.pick())
         while True:
             candidate.check_time()
