@@ -4,6 +4,3 @@
 name of a method; the answer is what it returns. Instants are of CLOCK_MONOTONIC, which all
 processes of a machine share.
 """
-
-TIMEOUT = 60.0
-"""Of the `Etcd`: the calls of all queue for the same few places, and the last ones wait long."""

@@ -13,7 +13,6 @@ from typing import Any
 from etcd_election import ElectionError
 from etcd_election.aio import ElectionClient, Etcd, Leadership, Observer
 
-from . import TIMEOUT
 from .beats import Beats
 
 CALM_THRESHOLD = 100_000
@@ -40,7 +39,7 @@ class Crowd:
         self._waiting: set[int] = set()
         self._wins: asyncio.Queue[tuple[int, Leadership, float]] = asyncio.Queue()
         self._beats = Beats()
-        self._etcd = Etcd(endpoint, timeout=TIMEOUT)
+        self._etcd = Etcd(endpoint)
 
     async def join(self, names: list[str], ttl: int, via: str) -> None:
         """One more client and campaign for each name; a name may come again and again."""
@@ -128,7 +127,6 @@ class Crowd:
     async def close(self) -> float:
         """Ends all of them, and all that they have in etcd; seconds."""
         began = time.monotonic()
-        await asyncio.gather(*(client.close(timeout=TIMEOUT) for client in self._clients))
         await self._etcd.close()
         return time.monotonic() - began
 

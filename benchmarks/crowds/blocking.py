@@ -10,8 +10,6 @@ import time
 
 from etcd_election import ElectionClient, ElectionError, Etcd
 
-from . import TIMEOUT
-
 
 class Crowd:
     """Clients of one `Etcd`."""
@@ -20,7 +18,7 @@ class Crowd:
         self._clients: list[ElectionClient] = []
         self._elected: list[tuple[int, float]] = []
         self._errors: list[str] = []
-        self._etcd = Etcd(endpoint, timeout=TIMEOUT)
+        self._etcd = Etcd(endpoint)
 
     def join(self, names: list[str], ttl: int, via: str) -> None:
         """One more client and campaign for each name."""
