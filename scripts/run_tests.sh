@@ -4,8 +4,9 @@
 #   scripts/run_tests.sh all      the unit tests; the contract on the etcd in memory; the simulation;
 #                                 the tests on etcd, and the short form of the fault suite, with
 #                                 the newest etcd found
-#   scripts/run_tests.sh etcds    the tests on etcd with all others that are found, and the asyncio
-#                                 half of the contract on uvloop
+#   scripts/run_tests.sh etcds    the tests on etcd with all others that are found (those of the command
+#                                 and the pages with the oldest), and the asyncio half of the
+#                                 contract on uvloop
 #   scripts/run_tests.sh smoke    the unit tests, and of those on etcd the ones marked "smoke", on
 #                                 the first etcd found, also on uvloop
 #   PYTHON=...                    the interpreter that has the wheel and the extra "test"
@@ -92,11 +93,15 @@ else
     echo "What the examples show is not installed here: without tests/etcd/test_examples.py."
     options+=(--ignore=tests/etcd/test_examples.py)
   fi
+  # What people see is the same on each: the command, the pages and the demonstration are tested
+  # with the newest and with the oldest; the library, and what etcd answers, with all.
+  people=(tests/cli tests/etcd)
   while read -r version path; do
     [ -n "$version" ] || continue
     export ETCD=$path
-    part "etcd $version ($path)" tests/contract tests/aio tests/cli tests/etcd \
+    part "etcd $version ($path)" tests/contract tests/aio "${people[@]}" \
       ${options[@]+"${options[@]}"}
+    [ $mode != etcds ] || people=(tests/etcd/test_answers.py)
   done <<<"$etcds"
   read -r version path <<<"$newest"
   export ETCD=$path
