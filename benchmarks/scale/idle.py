@@ -69,6 +69,8 @@ def _terms(stage: Stage, front: str, module: str) -> Rows:
     with stage.crowd(module) as child:
         arguments = {"name": f"terms-{front}", "ttl": TTL, "via": "service"}
         tell(child, "terms", PATIENCE + first * TERM, count=first, **arguments)
+        # Renewals have a connection of their own, which the first beat makes.
+        pause(TTL / 3)
         before = _at_rest(child)
         began = time.monotonic()
         tell(child, "terms", PATIENCE + count * TERM, count=count - first, **arguments)
