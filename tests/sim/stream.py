@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_election._core import timing
 from etcd_election._core.keywatch import Sink, Span, WatchBook
-from etcd_election._core.plans.call import token_at_hand
+from etcd_election._core.plans.authenticating import token_at_hand
 from etcd_election._core.running import Running
 
 from .cluster import Member

@@ -123,7 +123,6 @@ def test_names_in_the_text_exist(page: Page) -> None:
     known |= set(vars(v3election_pb2_grpc.ElectionServicer))
     known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     named = [span for span in spans(page) if re.fullmatch(r"[A-Z][a-z]\w+|[A-Z_]*_[A-Z]+", span)]
-    known |= set(re.findall(r"\bETCD\w+", options._RUN + options._VARIABLES))
     assert [name for name in named if name not in known] == []
     for owner, attribute in re.findall(r"`(\w+)\.(\w+)(?=[`(])", page.prose):
         if owner in VARIABLES and sys.version_info >= SINCE.get(f"{owner}.{attribute}", (3, 10)):

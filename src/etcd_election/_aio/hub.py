@@ -14,7 +14,7 @@ from .._core import timing
 from .._core.effects import Failure
 from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
-from .._core.plans.call import token_at_hand
+from .._core.plans.authenticating import token_at_hand
 from .._core.running import Carrier, Running
 from .._io.network import AsyncioWire, WatchCall
 from ..pb import rpc_pb2

@@ -243,6 +243,11 @@ class Failure(Value):
         self.details = details
         self.cause = cause
 
+    @property
+    def said(self) -> str:
+        """In words: the text, or the code where there is none."""
+        return self.details or self.code
+
 
 NO_TURN = Failure("DEADLINE_EXCEEDED", "its turn did not come in time")
 """For a call that never left: those before it took all the time, and etcd did not answer them."""

@@ -201,7 +201,7 @@ def error(operation: str, failure: Failure, *, maybe_applied: bool = False) -> e
     meant = meaning(failure)
     advice = f" ({_ADVICE[meant]})" if meant in _ADVICE else ""
     made = _CLASSES.get(meant, errors.EtcdError)(
-        f"{operation}: {failure.details or failure.code}{advice}",
+        f"{operation}: {failure.said}{advice}",
         code=failure.code,
         details=failure.details,
         maybe_applied=maybe_applied,

@@ -21,8 +21,8 @@ from .._core.link import Link
 from .._core.looping import Conditions
 from .._core.member import Member, Terms
 from .._core.plans import reading, session
-from .._core.plans.call import Interrupted
 from .._core.plans.campaign import campaign, wait_turn
+from .._core.plans.interrupting import Interrupted
 from .._core.view import ClientView
 from ..types import Leader, LostReason
 from .connection import Etcd, Machinery

@@ -16,7 +16,7 @@ import grpc
 from .._core import timing
 from .._core.keywatch import Sink, Span, WatchBook
 from .._core.link import Link
-from .._core.plans.call import token_at_hand
+from .._core.plans.authenticating import token_at_hand
 from .._io.network import BlockingWire
 from ..pb import rpc_pb2
 from .driver import run

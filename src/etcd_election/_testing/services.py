@@ -8,6 +8,7 @@ Not modelled: etcd's hazards, as an Election service that hangs or a Campaign th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from .server import Call, Server
 from .store import Refused
 
 
-class _Following(Call):
+class _Following(Call, ABC):
     """A call that follows an election, and tells facts."""
 
     def __init__(self, server: Server, request: Any, tell: Callable[[Fact], None]) -> None:
@@ -46,8 +47,9 @@ class _Following(Call):
         self._unwatch = self._store.watch(start, prefix_end(start), lambda _: self._look())
         self._look()
 
+    @abstractmethod
     def _look(self) -> None:
-        raise NotImplementedError
+        """The queue may have changed."""
 
 
 class Campaign(_Following):

@@ -22,7 +22,7 @@ from etcd_election._core.link import Link
 from etcd_election._core.method import Method
 from etcd_election._core.observe import ObserveCursor
 from etcd_election._core.plans import session
-from etcd_election._core.plans.call import authenticate
+from etcd_election._core.plans.authenticating import authenticate
 from etcd_election._core.plans.following import Following
 from etcd_election.events import (
     AuthenticatedAgain,

@@ -11,15 +11,9 @@ from etcd_election._core import timing
 from etcd_election._core.effects import NO_TURN, Failure, Invoke, LookUp, Probe, Sleep, Word
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
-from etcd_election._core.plans.call import (
-    Answer,
-    Interrupted,
-    Refusal,
-    ask,
-    authenticate,
-    call,
-    token_at_hand,
-)
+from etcd_election._core.plans.authenticating import authenticate, token_at_hand
+from etcd_election._core.plans.call import Answer, Refusal, ask, call
+from etcd_election._core.plans.interrupting import Interrupted
 from etcd_election._core.status import Fault, Meaning, OwnCertificate
 from etcd_election.pb import rpc_pb2
 

@@ -32,8 +32,8 @@ from etcd_election._core.effects import (
 from etcd_election._core.leadership import LeadershipState
 from etcd_election._core.lease import LeaseClock
 from etcd_election._core.method import Method
-from etcd_election._core.plans.call import Interrupted
 from etcd_election._core.plans.campaign import campaign, wait_turn
+from etcd_election._core.plans.interrupting import Interrupted
 from etcd_election.pb import kv_pb2, rpc_pb2, v3election_pb2
 from etcd_election.types import LostReason
 

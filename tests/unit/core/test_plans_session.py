@@ -14,7 +14,7 @@ from etcd_election._core.lease import LeaseClock
 from etcd_election._core.link import Link
 from etcd_election._core.method import Method
 from etcd_election._core.plans import session
-from etcd_election._core.plans.call import Interrupted
+from etcd_election._core.plans.interrupting import Interrupted
 from etcd_election.types import LostReason
 
 from .support import (

@@ -10,47 +10,24 @@ time does not mend a certificate; an enduring one goes on, for people do.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
 from ... import errors
-from ...events import AuthenticatedAgain
-from ...pb import rpc_pb2
 from .. import status, timing
-from ..effects import (
-    NO_TURN,
-    Beside,
-    Effect,
-    Failure,
-    Invoke,
-    LookUp,
-    Plan,
-    Probe,
-    Reply,
-    Sleep,
-    Word,
-)
+from ..effects import NO_TURN, Beside, Failure, Invoke, LookUp, Plan, Probe, Reply
 from ..link import Link
 from ..method import Method
 from ..status import Fault, Meaning
+from .authenticating import authenticate
+from .interrupting import interruptible, pause
 
 _AT_ONCE = 0.05
 """A failure that came faster says nothing about a wait: the next round must not hammer."""
 _NEARLY = 0.9
 """Of the time after which another endpoint is asked: timers and clocks may differ a little."""
-_TOKEN_POLL = 0.02
 _ASIDE_POLL = 0.005
-
-
-class Interrupted(Exception):
-    """A word arrived while the plan waited for something else. Never leaves this package."""
-
-    def __init__(self, word: Word) -> None:
-        super().__init__(word)
-        self.word = word
 
 
 class Answer(NamedTuple):
@@ -113,7 +90,7 @@ class _Attempts:
         """Notes a failure; returns the pause before the next attempt."""
         now = self._link.clock()
         reached = status.meaning(failure) is Meaning.SILENT
-        self._link.unanswered(endpoint, sent_at, reached=reached, said=_said(failure))
+        self._link.unanswered(endpoint, sent_at, reached=reached, said=failure.said)
         self._sent = self._sent or status.meaning(failure) not in status.NEVER_LEFT
         yield from self.heard(endpoint, failure)
         self._tried_since_pause.add(endpoint)
@@ -178,7 +155,7 @@ class _Attempts:
             text = "not tried"
             if i in self._said:
                 failure, fault = self._said[i]
-                text = _said(failure)
+                text = failure.said
                 if fault is not None:
                     text = f"{fault.value}: {text}"
             said.append(f"{endpoint.shown}: {text}")
@@ -195,10 +172,6 @@ class _Attempts:
         )
         error.__cause__ = last.cause if last else None
         return error
-
-
-def _said(failure: Failure) -> str:
-    return failure.details or failure.code
 
 
 def ask(
@@ -348,84 +321,3 @@ def _fault(link: Link, endpoint: int, failure: Failure, *, probes: bool) -> Plan
     while link.speech.pending(endpoint) and link.clock() < until:
         yield from pause(_ASIDE_POLL)
     return link.speech.fault(endpoint)
-
-
-def _unheard(_: int, __: Failure) -> Plan[None]:
-    """Nobody wants to know."""
-    yield from ()
-
-
-def authenticate(
-    link: Link, deadline: float, heard: Callable[[int, Failure], Plan[None]] = _unheard
-) -> Plan[None]:
-    """Sees to it that there is a token, if there is a user. One plan fetches it, others wait.
-
-    Args:
-        link: The connection.
-        deadline: When to leave it.
-        heard: Is told what endpoints said that brought no token.
-
-    Raises:
-        EtcdError: Etcd refused.
-    """
-    if link.credentials is None:
-        return
-    failures = 0
-    while not link.tokens.filled and link.clock() < deadline:
-        if not link.tokens.begin():
-            yield from pause(_TOKEN_POLL)
-            continue
-        fetched = False
-        try:
-            user, password = link.credentials
-            request = rpc_pb2.AuthenticateRequest(name=user, password=password)
-            endpoint = link.ring.pick()
-            now = link.clock()
-            left = deadline - now
-            timeout = min(left, timing.CONNECTING + timing.patience(2, link.latency, left))
-            until = deadline - link.gate.held_up
-            effect = Invoke(endpoint, Method.AUTHENTICATE, request, timeout, (), until=until)
-            reply = yield from interruptible(effect)
-            if not isinstance(reply, Failure):
-                link.tokens.renewed(reply.token)
-                fetched = True
-                if link.tokens.again:
-                    link.tell(
-                        AuthenticatedAgain(user=user, endpoint=link.endpoints[endpoint].shown)
-                    )
-            elif status.meaning(reply) is Meaning.AUTH_OFF:
-                link.tokens.renewed(None)
-                fetched = True
-            elif status.meaning(reply) not in status.RETRIED:
-                raise status.error("authenticate", reply)
-            elif reply is not NO_TURN:
-                silent = status.meaning(reply) is Meaning.SILENT
-                link.unanswered(endpoint, now, reached=silent, said=_said(reply))
-                yield from heard(endpoint, reply)
-        finally:
-            if not fetched:
-                link.tokens.failed()
-        failures += not fetched
-        rounds, rest = divmod(failures, len(link.endpoints))
-        if not fetched and not rest:
-            delay = timing.round_delay(rounds, link.random)
-            yield from pause(min(delay, max(0.0, deadline - link.clock())))
-
-
-def token_at_hand(link: Link) -> Plan[None]:
-    """Sees to a token for a stream that is about to be opened; without one, etcd refuses."""
-    with contextlib.suppress(errors.EtcdError):
-        yield from authenticate(link, link.clock() + link.timeout)
-
-
-def pause(seconds: float) -> Plan[None]:
-    """Lets time pass; a word ends it."""
-    yield from interruptible(Sleep(seconds))
-
-
-def interruptible(effect: Effect) -> Generator[Effect, Any, Any]:
-    """Waits for a reply; raises Interrupted when a word comes instead."""
-    reply = yield effect
-    if isinstance(reply, Word):
-        raise Interrupted(reply)
-    return reply

@@ -21,8 +21,9 @@ from ..link import Link
 from ..method import Method
 from ..standing import candidate_key, queue
 from . import leading, session
-from .call import Interrupted, call
+from .call import call
 from .competing import CandidacyOver, compete
+from .interrupting import Interrupted
 
 _TURN_POLL = 60.0
 

@@ -24,7 +24,9 @@ from ..method import Method
 from ..standing import Standing, candidate_key, created_at, found, is_candidate_key, joining
 from ..status import Meaning
 from . import session
-from .call import Refusal, ask, authenticate, call, interruptible
+from .authenticating import authenticate
+from .call import Refusal, ask, call
+from .interrupting import interruptible
 from .reading import read_standing
 
 logger = logging.getLogger("etcd_election")

@@ -15,7 +15,8 @@ from ..lease import LeaseClock
 from ..link import Link
 from ..method import Method
 from ..status import Meaning
-from .call import Answer, ask, call, pause
+from .call import Answer, ask, call
+from .interrupting import pause
 
 logger = logging.getLogger("etcd_election")
 
