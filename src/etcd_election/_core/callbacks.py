@@ -1,4 +1,4 @@
-"""Callbacks for something that happens once."""
+"""Callbacks for something that happens once, or now and then."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ class Callbacks:
         """Calls each that was not called or removed yet, on this thread."""
         with self._lock:
             callbacks, self._callbacks = list(self._callbacks.values()), {}
+        for callback in callbacks:
+            callback()
+
+    def tell(self) -> None:
+        """Calls each that was not removed, on this thread, and again the next time."""
+        with self._lock:
+            callbacks = list(self._callbacks.values())
         for callback in callbacks:
             callback()
 

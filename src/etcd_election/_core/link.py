@@ -13,11 +13,11 @@ from ..events import ClusterChanged, EndpointLeft, Event
 from ..types import LostReason
 from . import timing, weights
 from .budget import Gate, Stagger, WaitBudget
+from .callbacks import Callbacks
 from .cluster import ClusterWatch, Header
 from .effects import Metadata
 from .endpoints import Endpoint, EndpointRing
 from .identity import Identity, NoIdentity
-from .jumps import Jumps
 from .lease import LeaseClock
 from .method import Method
 from .names import Names
@@ -44,7 +44,9 @@ class Link:
         identity: The certificates that connections are made with.
         timeout: What one operation may take in all, in seconds.
         clock: Goes on while the machine sleeps.
-        jumps: Who waits by it.
+        jumps: Who waits by it, and is to look again when it has jumped, which no wait sees. That of
+            a machine jumps while it sleeps, and no wait is long enough for that to matter; that
+            of ``etcd_election.testing`` when a test says so.
         random: Uniform in [0, 1).
         credentials: User and password, or None.
         gate: What limits the unary calls under way.
@@ -70,7 +72,7 @@ class Link:
         self.identity: Identity = NoIdentity()
         self.timeout = timeout
         self.clock = clock
-        self.jumps = Jumps()
+        self.jumps = Callbacks()
         self.random = random
         self.credentials = credentials
         self.ring = EndpointRing(len(self.given))

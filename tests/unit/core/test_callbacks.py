@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from etcd_election._core.jumps import Jumps
+from etcd_election._core.callbacks import Callbacks
 
 
 def test_everybody_is_woken_at_every_jump_until_removed() -> None:
-    jumps, woken = Jumps(), list[str]()
+    jumps, woken = Callbacks(), list[str]()
     remove = jumps.add(lambda: woken.append("first"))
     jumps.add(lambda: woken.append("second"))
     jumps.tell()
@@ -17,7 +17,7 @@ def test_everybody_is_woken_at_every_jump_until_removed() -> None:
 
 
 def test_who_is_woken_may_stop_waiting() -> None:
-    jumps, woken = Jumps(), list[str]()
+    jumps, woken = Callbacks(), list[str]()
 
     def wake() -> None:
         woken.append("once")
