@@ -77,6 +77,26 @@ def test_what_a_call_told_before_it_was_shut_is_not_taken_for_the_next_ones() ->
     assert heard == [GONE, own, None]
 
 
+def test_call_that_ended_by_itself_is_not_shut() -> None:
+    """Endings are kept apart from each other: the next one would wait for this."""
+    shut: list[int] = []
+
+    class Answers:
+        def open(self, _: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
+            tell(Ended(v3election_pb2.CampaignResponse()))
+            return lambda: shut.append(1)
+
+    def plan() -> Generator[Any, Any, object]:
+        yield OPEN
+        return (yield Receive(1.0))
+
+    wire: Any = Answers()
+    watcher: Any = None
+    heard = Driver(make_link(FakeClock()), wire, watcher, Inbox()).run(plan())
+    assert heard == Ended(v3election_pb2.CampaignResponse())
+    assert not shut
+
+
 class TwoEndpoints:
     """As a wire: the first endpoint says nothing before the second has, or nothing at all."""
 

@@ -27,6 +27,7 @@ from .effects import (
     Consult,
     Consulted,
     Effect,
+    Ended,
     Fact,
     Invoke,
     Open,
@@ -235,8 +236,11 @@ class Running(Generic[T]):
 
     def _tell_of(self, call: int, fact: Fact) -> None:
         """After a long call was shut, what comes of it is no fact."""
-        if call == self._call:
-            self.tell(fact)
+        if call != self._call:
+            return
+        if isinstance(fact, Ended):
+            self._cancel_call = None
+        self.tell(fact)
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None

@@ -20,6 +20,7 @@ from .._core.effects import (
     Beside,
     Connect,
     Effect,
+    Ended,
     Fact,
     Invoke,
     Open,
@@ -181,6 +182,8 @@ class Driver:
             if not isinstance(item, OfCall):
                 return item
             if item.number == self._call:
+                if isinstance(item.fact, Ended):
+                    self._cancel_call = None
                 return item.fact
 
     def _receive(self, seconds: float) -> Fact | None:
@@ -255,11 +258,11 @@ class Driver:
 
     def _shut(self) -> None:
         cancel, self._cancel_call = self._cancel_call, None
+        self._call += 1
         # What the call said while the plan waited for something else is no fact any more either.
         self._facts = deque(fact for fact in self._facts if not isinstance(fact, OF_CALL))
         if cancel is None:
             return
-        self._call += 1
         delay = self._link.stagger.delay(self._link.clock())
         try:
             if delay:

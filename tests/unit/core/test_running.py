@@ -347,6 +347,15 @@ def test_call_that_was_shut_is_not_shut_again_at_the_end() -> None:
     assert not opened.cancelled
 
 
+def test_call_that_ended_by_itself_is_not_shut() -> None:
+    """Endings are kept apart from each other: the next one would wait for this."""
+    c = Carried(OPEN, Receive(1.0), Shut())
+    opened = c.carrier.opened[0]
+    opened.call(WON)
+    assert c.running.over
+    assert not opened.cancelled
+
+
 # Watches
 
 
