@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.support.etcd_server import EtcdServer
 
 from . import golang, imports
-from .bounds import FAR, FRONTS, LOOPBACK, NEAR, ROWS, Compared
+from .bounds import FAR, FRONTS, IN_GRPC, LOOPBACK, NEAR, ROWS, Compared
 from .contest import ETCD3AIO, GO, OURS, RAW, Link, Samples, contest, peers
 from .distance import reached
 from .report import Progress, arguments, publish, versions
@@ -46,6 +46,7 @@ def _row(compared: Compared, link: Link, front: int, samples: Samples) -> dict[s
         "front-end": FRONTS[front],
         "round trip": link.name,
         "ours": both(ours),
+        "of it gRPC": _in_grpc(samples.get((OURS[front], order, step + IN_GRPC))),
         "raw": both(raw),
         "x raw": f"{median(ours) / median(raw):.2f}",
         "Go": both(go) if go else NONE,
@@ -53,6 +54,10 @@ def _row(compared: Compared, link: Link, front: int, samples: Samples) -> dict[s
         "others": _others(compared, front, samples),
         "bound": compared.bound(link.name),
     }
+
+
+def _in_grpc(samples: list[float] | None) -> str:
+    return milliseconds(median(samples)) if samples else NONE
 
 
 def _others(compared: Compared, front: int, samples: Samples) -> str:

@@ -20,6 +20,9 @@ YOUNG = 0.02
 
 FRONTS = ("blocking", "asyncio")
 
+IN_GRPC = " in gRPC"
+"""After the name of a step: the part of it in which a call of the library was under way."""
+
 
 @dataclass(frozen=True)
 class Order:

@@ -14,6 +14,8 @@ from functools import partial
 
 from . import aio, blocking
 
+OURS = ("ours", "ours-aio")
+
 
 def ours(endpoint: str, name: str) -> blocking.Way:
     from .ours import Ours  # noqa: PLC0415 - a peer imports nothing that it does not need
@@ -68,10 +70,15 @@ AIO: dict[str, Callable[[str, str], Awaitable[aio.Way]]] = {
 
 
 def main(peer: str, endpoint: str, name: str) -> None:
+    with_grpc: Callable[[], float] | None = None
+    if peer in OURS:
+        from .with_grpc import WithGrpc  # noqa: PLC0415
+
+        with_grpc = WithGrpc().seconds
     if peer in AIO:
-        asyncio.run(aio.serve(lambda: AIO[peer](endpoint, name)))
+        asyncio.run(aio.serve(lambda: AIO[peer](endpoint, name), with_grpc))
     else:
-        blocking.serve(BLOCKING[peer](endpoint, name))
+        blocking.serve(BLOCKING[peer](endpoint, name), with_grpc)
 
 
 if __name__ == "__main__":

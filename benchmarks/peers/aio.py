@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Protocol
 
 from . import PATIENCE
-from .blocking import Samples
+from .laps import Laps, Samples
 
 
 class Candidate(Protocol):
@@ -55,42 +55,44 @@ class Way(Protocol):
 
 
 class Works:
-    """What a peer is asked for; every work returns seconds by step."""
+    """What a peer is asked for; every work returns seconds by step.
 
-    def __init__(self, way: Way) -> None:
+    Args:
+        way: How it does things.
+        with_grpc: Tells how long its calls have been with gRPC so far, if that is to be measured.
+    """
+
+    def __init__(self, way: Way, with_grpc: Callable[[], float] | None) -> None:
         self._way = way
+        self._with_grpc = with_grpc
         self._candidates: dict[str, tuple[Candidate, Candidate]] = {}
 
     async def campaign(self, via: str, count: int, _: float) -> Samples:
         """Wins an election that nobody leads, and gives it up."""
         candidate, _other = await self._both(via)
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             await candidate.campaign()
-            won = perf_counter()
+            laps.end("campaign")
             await candidate.resign()
-            took["resign"].append(perf_counter() - won)
-            took["campaign"].append(won - began)
-        return took
+            laps.end("resign")
+        return laps.took
 
     async def session(self, via: str, count: int, _: float) -> Samples:
         """The same with a lease of its own."""
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             await self._way.once(via)
-            took["session"].append(perf_counter() - began)
-        return took
+            laps.end("session")
+        return laps.took
 
     async def connection(self, via: str, count: int, _: float) -> Samples:
         """The same on a connection of its own."""
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             await self._way.fresh(via)
-            took["connection"].append(perf_counter() - began)
-        return took
+            laps.end("connection")
+        return laps.took
 
     async def handover(self, via: str, count: int, age: float) -> Samples:
         """Resigns while a second candidate has been waiting for so long."""
@@ -116,17 +118,15 @@ class Works:
     async def lead(self, via: str, count: int, _: float) -> Samples:
         """Proclaims, and asks who leads."""
         candidate, _other = await self._both(via)
-        took: Samples = defaultdict(list)
         await candidate.campaign()
+        laps = Laps(self._with_grpc)
         for number in range(count):
-            began = perf_counter()
             await candidate.proclaim(f"value {number}")
-            proclaimed = perf_counter()
+            laps.end("proclaim")
             await candidate.leader()
-            took["leader"].append(perf_counter() - proclaimed)
-            took["proclaim"].append(proclaimed - began)
+            laps.end("leader")
         await candidate.resign()
-        return took
+        return laps.took
 
     async def _both(self, via: str) -> tuple[Candidate, Candidate]:
         if via not in self._candidates:
@@ -135,9 +135,11 @@ class Works:
         return self._candidates[via]
 
 
-async def serve(make: Callable[[], Awaitable[Way]]) -> None:
+async def serve(
+    make: Callable[[], Awaitable[Way]], with_grpc: Callable[[], float] | None = None
+) -> None:
     """Does what is asked for on stdin, to its end."""
-    works = Works(await make())
+    works = Works(await make(), with_grpc)
     print("{}", flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

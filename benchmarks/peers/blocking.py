@@ -7,12 +7,12 @@ import queue
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
 from . import PATIENCE
-
-Samples = dict[str, list[float]]
+from .laps import Laps, Samples
 
 _never = threading.Event()
 
@@ -58,42 +58,44 @@ class Way(Protocol):
 
 
 class Works:
-    """What a peer is asked for; every work returns seconds by step."""
+    """What a peer is asked for; every work returns seconds by step.
 
-    def __init__(self, way: Way) -> None:
+    Args:
+        way: How it does things.
+        with_grpc: Tells how long its calls have been with gRPC so far, if that is to be measured.
+    """
+
+    def __init__(self, way: Way, with_grpc: Callable[[], float] | None) -> None:
         self._way = way
+        self._with_grpc = with_grpc
         self._candidates: dict[str, tuple[Candidate, Candidate]] = {}
 
     def campaign(self, via: str, count: int, _: float) -> Samples:
         """Wins an election that nobody leads, and gives it up."""
         candidate, _other = self._both(via)
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             candidate.campaign()
-            won = perf_counter()
+            laps.end("campaign")
             candidate.resign()
-            took["resign"].append(perf_counter() - won)
-            took["campaign"].append(won - began)
-        return took
+            laps.end("resign")
+        return laps.took
 
     def session(self, via: str, count: int, _: float) -> Samples:
         """The same with a lease of its own."""
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             self._way.once(via)
-            took["session"].append(perf_counter() - began)
-        return took
+            laps.end("session")
+        return laps.took
 
     def connection(self, via: str, count: int, _: float) -> Samples:
         """The same on a connection of its own."""
-        took: Samples = defaultdict(list)
+        laps = Laps(self._with_grpc)
         for _ in range(count):
-            began = perf_counter()
             self._way.fresh(via)
-            took["connection"].append(perf_counter() - began)
-        return took
+            laps.end("connection")
+        return laps.took
 
     def handover(self, via: str, count: int, age: float) -> Samples:
         """Resigns while a second candidate has been waiting for so long."""
@@ -120,17 +122,15 @@ class Works:
     def lead(self, via: str, count: int, _: float) -> Samples:
         """Proclaims, and asks who leads."""
         candidate, _other = self._both(via)
-        took: Samples = defaultdict(list)
         candidate.campaign()
+        laps = Laps(self._with_grpc)
         for number in range(count):
-            began = perf_counter()
             candidate.proclaim(f"value {number}")
-            proclaimed = perf_counter()
+            laps.end("proclaim")
             candidate.leader()
-            took["leader"].append(perf_counter() - proclaimed)
-            took["proclaim"].append(proclaimed - began)
+            laps.end("leader")
         candidate.resign()
-        return took
+        return laps.took
 
     def _both(self, via: str) -> tuple[Candidate, Candidate]:
         if via not in self._candidates:
@@ -138,9 +138,9 @@ class Works:
         return self._candidates[via]
 
 
-def serve(way: Way) -> None:
+def serve(way: Way, with_grpc: Callable[[], float] | None = None) -> None:
     """Does what is asked for on stdin, to its end."""
-    works = Works(way)
+    works = Works(way, with_grpc)
     print("{}", flush=True)
     for line in sys.stdin:
         work, via, count, age = line.split()

@@ -34,6 +34,8 @@ def _idle(stage: Stage) -> Rows:
         bare = children["bare"] = stack.enter_context(stage.crowd(BARE))
         tell(bare, "join", PATIENCE, names=["idle-bare"], ttl=TTL, watched=[])
         tell(bare, "beat", PATIENCE, every=timing.beat(TTL, lambda: 0.5), streamed=False)
+        still = children["still"] = stack.enter_context(stage.crowd(BARE))
+        tell(still, "join", PATIENCE, names=[], ttl=TTL, watched=["idle-bare"])
         pause(2.0)
         began = time.monotonic()
         before = {name: tell(child, "cpu", PATIENCE) for name, child in children.items()}
@@ -47,7 +49,8 @@ def _idle(stage: Stage) -> Rows:
             f"an idle leader, ttl {TTL}: of one core",
             front,
             f"{share[front]:.3f} %",
-            beside=f"bare stubs in asyncio, one watch, the same calls: {share['bare']:.3f} %",
+            beside=f"bare stubs in asyncio, one watch: the same calls {share['bare']:.3f} %, "
+            f"no calls {share['still']:.3f} %",
             bound="<= 0.1 %",
         )
 
