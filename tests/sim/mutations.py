@@ -76,18 +76,18 @@ def caught(mutation: Mutation, further: int = 3000) -> tuple[int, str] | None:
 def _always(answer: object) -> Callable[..., Any]:
     """Gives this, whatever it is asked."""
 
-    def replacement(*_: object) -> Any:
+    def replacement(*_: object, **__: object) -> Any:
         return answer
 
     return replacement
 
 
-@_mutation(43)
+@_mutation(16)
 def no_margin() -> list[Patch]:
     return [(timing, "margin", _always(0.0))]
 
 
-@_mutation(5)
+@_mutation(222)
 def deadline_counted_from_the_answer() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -97,7 +97,7 @@ def deadline_counted_from_the_answer() -> list[Patch]:
     return [(LeaseClock, "renewed", from_now)]
 
 
-@_mutation(13)
+@_mutation(28)
 def late_keepalive_revives() -> list[Patch]:
     renewed = LeaseClock.renewed
 
@@ -112,12 +112,12 @@ def late_keepalive_revives() -> list[Patch]:
     return [(LeaseClock, "renewed", revived)]
 
 
-@_mutation(201)
+@_mutation(71)
 def raft_term_ignored() -> list[Patch]:
     return [(ClusterWatch, "stale_term", _always(False))]
 
 
-@_mutation(13)
+@_mutation(25)
 def elected_with_hardly_any_time_left() -> list[Patch]:
     return [(timing, "enough", _always(0.0))]
 
@@ -151,7 +151,7 @@ def OK_of_Campaign_believed_without_a_read() -> list[Patch]:  # noqa: N802
     return [(competing, "_ended", believing)]
 
 
-@_mutation(2163)
+@_mutation(1706)
 def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     def kept(self: Session) -> bool:
         if self.lease is not None:
@@ -161,7 +161,7 @@ def lease_used_again_after_a_cancelled_Campaign() -> list[Patch]:  # noqa: N802
     return [(Session, "drop_tainted", kept)]
 
 
-@_mutation(45)
+@_mutation(204)
 def broken_call_keeps_its_lease() -> list[Patch]:
     def goes_on(self: Candidacy) -> None:
         self.call_open = False
@@ -170,7 +170,7 @@ def broken_call_keeps_its_lease() -> list[Patch]:
     return [(Candidacy, "call_broke", goes_on)]
 
 
-@_mutation(336)
+@_mutation(406)
 def lease_used_again_while_its_resign_is_under_way() -> list[Patch]:
     lease = campaign._lease
 
@@ -191,12 +191,12 @@ def leader_does_not_look_after_its_key() -> list[Patch]:
     return [(leading, "watch_over", deaf)]
 
 
-@_mutation(12)
+@_mutation(21)
 def leader_has_a_beat_but_no_watch() -> list[Patch]:
     return [(leading, "Watch", _always(Receive(0.0)))]
 
 
-@_mutation(737)
+@_mutation(178)
 def leader_has_a_watch_but_no_beat() -> list[Patch]:
     def no_look(*_: Any, **__: Any) -> Plan[None]:
         yield Receive(0.0)
@@ -209,12 +209,12 @@ def hanging_Election_service_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "TURN_WITHIN", float("inf"))]
 
 
-@_mutation(92)
+@_mutation(134)
 def Campaign_stuck_in_raft_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "KEY_WITHIN", float("inf"))]
 
 
-@_mutation(75)
+@_mutation(92)
 def candidate_has_no_watch() -> list[Patch]:
     told = Candidacy.told
 
@@ -225,7 +225,7 @@ def candidate_has_no_watch() -> list[Patch]:
     return [(Candidacy, "told", deaf)]
 
 
-@_mutation(81)
+@_mutation(352)
 def candidate_has_no_beat() -> list[Patch]:
     read = Candidacy.read
 
@@ -237,7 +237,7 @@ def candidate_has_no_beat() -> list[Patch]:
     return [(Candidacy, "read", no_beat)]
 
 
-@_mutation(18)
+@_mutation(19)
 def orphan_is_left_when_joining_again() -> list[Patch]:
     def left(candidate: Any, lease: LeaseClock) -> Plan[None]:
         yield Receive(0.0)
@@ -256,7 +256,7 @@ def lease_is_let_run_out_instead_of_revoked() -> list[Patch]:
     return [(session, "retire", run_out)]
 
 
-@_mutation(1568)
+@_mutation(9754)
 def last_word_of_a_call_that_was_shut_is_kept() -> list[Patch]:
     return [(running, "OF_CALL", ())]
 

@@ -26,7 +26,7 @@ may remain on the server it has written down in the state object it works on bef
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -155,13 +155,26 @@ class Receive(Value):
 
 
 class Watch(Value):
-    """Replace what is watched: these keys, and all keys that begin so."""
+    """Replace what is watched: these keys, and all keys that begin so.
 
-    __slots__ = ("keys", "prefix")
+    Attributes:
+        keys: The keys.
+        prefix: How the others begin; None: there are none.
+        matters: Says of a fact whether the plan is to hear it; None: of all. Asked where etcd's
+            answers are read, on any thread: quickly. A plan that hears nothing is not woken.
+    """
 
-    def __init__(self, keys: frozenset[bytes] = frozenset(), prefix: bytes | None = None) -> None:
+    __slots__ = ("keys", "matters", "prefix")
+
+    def __init__(
+        self,
+        keys: frozenset[bytes] = frozenset(),
+        prefix: bytes | None = None,
+        matters: Callable[[Fact], bool] | None = None,
+    ) -> None:
         self.keys = keys
         self.prefix = prefix
+        self.matters = matters
 
 
 class Open(Value):

@@ -7,6 +7,10 @@ comes as a fact). A start at a past revision would need no read but falls into t
 catch-up, every 100 ms, and can be compacted; so a compaction, like any end of the stream, only
 means to start again.
 
+Who campaigns again has the same key as before, as long as its lease lives. So the last few watches
+of single keys that nobody wants any more are kept, and stand at once for whoever wants them again:
+to end a watch and to begin it anew takes two messages, two answers and a read of the key.
+
 Watch ids are ours, from 1: a refused create answers with -1 on etcd 3.4 and our id on 3.5.
 """
 
@@ -24,6 +28,8 @@ from .standing import prefix_end
 Sink = Callable[[Fact], None]
 
 _DELETE = 1
+_KEPT = 8
+"""Watches that nobody wants, on one stream."""
 
 
 class Span(NamedTuple):
@@ -34,7 +40,12 @@ class Span(NamedTuple):
 
 
 class _Watch:
-    """One watched span on the present stream."""
+    """One watched span on the present stream.
+
+    Attributes:
+        stands_at: The revision after which all events are told to whoever comes; None: it does not
+            stand.
+    """
 
     def __init__(self, watch_id: int) -> None:
         self.watch_id = watch_id
@@ -49,6 +60,7 @@ class WatchBook:
         self._lock = threading.Lock()
         self._watches: dict[Span, _Watch] = {}
         self._spans: dict[int, Span] = {}
+        self._unwanted: dict[Span, None] = {}
         self._last_id = 0
         self._doubted_at = float("-inf")
 
@@ -60,6 +72,7 @@ class WatchBook:
         with self._lock:
             watch = self._watches.get(span)
             if watch is not None:
+                self._unwanted.pop(span, None)
                 watch.sinks.append(sink)
                 if watch.stands_at is not None:
                     sink(WatchStands(span.key, watch.stands_at))
@@ -69,7 +82,7 @@ class WatchBook:
             return self._create(span, watch)
 
     def remove(self, span: Span, sink: Sink) -> rpc_pb2.WatchRequest | None:
-        """Takes a sink out; returns the request to send when it was the span's last."""
+        """Takes a sink out; returns the request to send when a watch is to end."""
         with self._lock:
             watch = self._watches.get(span)
             if watch is None or sink not in watch.sinks:
@@ -77,15 +90,18 @@ class WatchBook:
             watch.sinks.remove(sink)
             if watch.sinks:
                 return None
-            del self._watches[span]
-            self._spans.pop(watch.watch_id, None)
-            cancel = rpc_pb2.WatchCancelRequest(watch_id=watch.watch_id)
-            return rpc_pb2.WatchRequest(cancel_request=cancel)
+            if span.end or watch.stands_at is None:
+                return self._end(span)
+            self._unwanted[span] = None
+            return self._end(next(iter(self._unwanted))) if len(self._unwanted) > _KEPT else None
 
     def restart(self) -> list[rpc_pb2.WatchRequest]:
         """A new stream begins: returns what to send on it."""
         with self._lock:
             self._spans.clear()
+            for span in self._unwanted:
+                del self._watches[span]
+            self._unwanted.clear()
             return [self._create(span, self._renew(span)) for span in list(self._watches)]
 
     def broken(self) -> None:
@@ -123,11 +139,17 @@ class WatchBook:
                 del self._spans[response.watch_id]
                 watch.stands_at = None
                 self._tell(watch, WatchBroken(span.key))
+                if not watch.sinks:
+                    self._end(span)
+                    return None
                 return None if response.created else self._create(span, self._renew(span))
             if response.created:
                 watch.stands_at = response.header.revision
                 self._tell(watch, WatchStands(span.key, response.header.revision))
             for event in response.events:
+                if watch.stands_at is not None:
+                    # Whoever comes later was not told of this one.
+                    watch.stands_at = max(watch.stands_at, event.kv.mod_revision)
                 if event.type == _DELETE:
                     self._tell(watch, KeyGone(event.kv.key, event.kv.mod_revision))
                 else:
@@ -139,6 +161,13 @@ class WatchBook:
         fresh.sinks = self._watches[span].sinks
         self._watches[span] = fresh
         return fresh
+
+    def _end(self, span: Span) -> rpc_pb2.WatchRequest:
+        watch = self._watches.pop(span)
+        self._unwanted.pop(span, None)
+        self._spans.pop(watch.watch_id, None)
+        cancel = rpc_pb2.WatchCancelRequest(watch_id=watch.watch_id)
+        return rpc_pb2.WatchRequest(cancel_request=cancel)
 
     def _new(self, span: Span) -> _Watch:
         self._last_id += 1
@@ -192,14 +221,20 @@ class Subscription:
         self._watcher = watcher
         self._sink = sink
         self._spans: frozenset[Span] = frozenset()
+        self._matters: Callable[[Fact], bool] | None = None
 
     def set(self, wanted: Watch) -> None:
         """Watches exactly this from now on."""
+        self._matters = wanted.matters
         spans = {Span(key) for key in wanted.keys}
         if wanted.prefix is not None:
             spans.add(Span(wanted.prefix, prefix_end(wanted.prefix)))
         before, self._spans = self._spans, frozenset(spans)
         for span in self._spans - before:
-            self._watcher.add(span, self._sink)
+            self._watcher.add(span, self._hear)
         for span in before - self._spans:
-            self._watcher.remove(span, self._sink)
+            self._watcher.remove(span, self._hear)
+
+    def _hear(self, fact: Fact) -> None:
+        if self._matters is None or self._matters(fact):
+            self._sink(fact)

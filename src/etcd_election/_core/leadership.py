@@ -140,6 +140,10 @@ class LeadershipState:
         with self._lock:
             self._proposed.pop(proposal, None)
 
+    def knows(self, revision: int) -> bool:
+        """Whether what is known of the key is not older than this revision."""
+        return revision <= self._mod_revision
+
     def judge(self, kv: kv_pb2.KeyValue | None) -> LostReason | None:
         """What the key's present state, None if it is gone, says about this leadership.
 

@@ -86,6 +86,8 @@ MAX_WAITS = 16
 """Waits of one connection in the Election service of one member; some 30 can deadlock it."""
 BEATS_TOGETHER = 1 / 64
 """Beats that fall between two multiples of this are made at the first one."""
+SHORT_TERM = 1 / 64
+"""A leadership that is over so soon is not watched over."""
 MAX_CALLS = 16
 """Unary calls that one connection has under way."""
 

@@ -184,6 +184,7 @@ class Script(Generic[T]):
         self.calls: list[Invoke] = []
         self._result: Any = None
         self._error: Exception | None = None
+        self._matters: Callable[[Fact], bool] | None = None
         self._send(None)
 
     def _send(self, value: Any) -> None:
@@ -247,9 +248,21 @@ class Script(Generic[T]):
         self._send(fact)
         return effect
 
+    def unheard(self, fact: Fact) -> None:
+        """The plan waits, and a watch tells what it is not to hear."""
+        self._expect(Receive)
+        assert self._matters is not None
+        assert not self._matters(fact)
+
+    def heard(self, fact: Fact) -> None:
+        """The plan waits, and a watch tells, a moment later, what it is to hear."""
+        assert self._matters is None or self._matters(fact)
+        self.receive(fact, after=0.001)
+
     def watch(self) -> frozenset[bytes]:
         """The watched keys are replaced."""
         effect = self._expect(Watch)
+        self._matters = effect.matters
         self._send(None)
         return effect.keys
 

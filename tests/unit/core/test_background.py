@@ -126,10 +126,11 @@ def test_leader_that_resigns_is_watched_over_no_more(
 ) -> None:
     background.watch_over(state)
     (task,) = runner.tasks
+    task.script.receive(after=timing.SHORT_TERM)
     assert task.script.watch() == {KEY}
     state.end(LostReason.RESIGNED)
     assert task.told == [], "no work beside the call that resigns: its watch will tell"
-    task.script.receive(KeyGone(KEY, TOKEN + 1), after=0.001)
+    task.script.heard(KeyGone(KEY, TOKEN + 1))
     task.script.returned()
     assert background.retirements() == [], "the next campaign uses the lease"
 
@@ -139,6 +140,7 @@ def test_leader_that_resigned_is_let_go_by_the_beat_where_the_watch_is_deaf(
 ) -> None:
     background.watch_over(state)
     (task,) = runner.tasks
+    task.script.receive(after=timing.SHORT_TERM)
     task.script.watch()
     state.end(LostReason.RESIGNED)
     assert task.script.receive().seconds <= state.lease.ttl / 3
@@ -150,6 +152,7 @@ def test_leader_that_closes_is_watched_over_no_more(
 ) -> None:
     background.watch_over(state)
     (task,) = runner.tasks
+    task.script.receive(after=timing.SHORT_TERM)
     task.script.watch()
     state.end(LostReason.CLOSED)
     assert task.told == [Word.STOP]
@@ -165,7 +168,7 @@ def test_leadership_that_is_over_before_it_is_watched_is_let_go_at_once(
     background.watch_over(state)
     (task,) = runner.tasks
     assert task.told == [Word.STOP]
-    task.script.watch()
+    task.script.receive(Word.STOP)
     task.script.returned()
 
 
@@ -174,6 +177,7 @@ def test_lease_of_a_leadership_that_was_lost_is_revoked_by_the_same_background(
 ) -> None:
     background.watch_over(state)
     (task,) = runner.tasks
+    task.script.receive(after=timing.SHORT_TERM)
     task.script.watch()
     state.end(LostReason.TAKEN_OVER)
     assert task.told == [Word.STOP]

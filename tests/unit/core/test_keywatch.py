@@ -108,6 +108,68 @@ def test_last_one_to_leave_ends_the_watch(book: WatchBook, sink: Sink) -> None:
     assert sink.taken() == other.taken() == [], "an event under way is for nobody"
 
 
+def key(number: int) -> bytes:
+    return b"jobs/%d" % number
+
+
+def stood(book: WatchBook, key: bytes) -> int:
+    """A watch that stood, and that nobody wants any more; returns its number."""
+    sink = Sink()
+    number, _ = created(book.add(Span(key), sink))
+    book.response(stands(number, 10))
+    assert book.remove(Span(key), sink) is None
+    return number
+
+
+def test_watch_that_nobody_wants_stands_for_who_wants_it_again(book: WatchBook, sink: Sink) -> None:
+    number = stood(book, KEY)
+    assert book.add(Span(KEY), sink) is None
+    assert sink.taken() == [WatchStands(KEY, 10)]
+    book.response(events(number, PUT))
+    assert sink.taken() == [KeyPut(PUT.kv)]
+
+
+def test_who_wants_a_watch_again_learns_that_it_has_missed_something(
+    book: WatchBook, sink: Sink
+) -> None:
+    number = stood(book, KEY)
+    book.response(events(number, DELETE))
+    book.add(Span(KEY), sink)
+    assert sink.taken() == [WatchStands(KEY, DELETE.kv.mod_revision)]
+
+
+def test_few_watches_that_nobody_wants_are_kept_and_the_latest_of_them(
+    book: WatchBook, sink: Sink
+) -> None:
+    numbers = [stood(book, key(n)) for n in range(8)]
+    assert book.add(Span(key(0)), sink) is None, "wanted again"
+    assert book.remove(Span(key(0)), sink) is None
+    number, _ = created(book.add(Span(KEY), sink))
+    book.response(stands(number, 10))
+    request = book.remove(Span(KEY), sink)
+    assert request is not None
+    assert request.cancel_request.watch_id == numbers[1], "nobody wanted it for the longest time"
+    assert len(book) == 8
+    assert created(book.add(Span(key(1)), sink))[1] == key(1)
+
+
+def test_watch_that_nobody_wants_is_not_begun_again(book: WatchBook, sink: Sink) -> None:
+    number = stood(book, KEY)
+    assert book.response(rpc_pb2.WatchResponse(watch_id=number, canceled=True)) is None
+    assert created(book.add(Span(KEY), sink))[1] == KEY
+    stood(book, OTHER)
+    book.broken()
+    assert [created(request)[1] for request in book.restart()] == [KEY]
+    assert created(book.add(Span(OTHER), sink))[1] == OTHER
+
+
+def test_all_keys_that_begin_so_are_not_watched_for_nobody(book: WatchBook, sink: Sink) -> None:
+    book.add(Span(b"jobs/", b"jobs0"), sink)
+    book.response(stands(1, 5))
+    assert book.remove(Span(b"jobs/", b"jobs0"), sink) is not None
+    assert len(book) == 0
+
+
 def test_leaving_twice_or_uninvited_takes_nobody_elses_watch(book: WatchBook, sink: Sink) -> None:
     book.add(Span(KEY), sink)
     assert book.remove(Span(KEY), Sink()) is None
@@ -216,16 +278,24 @@ class FakeWatcher:
     """Notes who wants to hear about which key, and in which order that was said."""
 
     def __init__(self) -> None:
-        self.watched: list[tuple[Span, Tell]] = []
         self.said: list[tuple[str, Span]] = []
+        self._sinks: list[tuple[Span, Tell]] = []
+
+    @property
+    def watched(self) -> list[Span]:
+        return [span for span, _ in self._sinks]
 
     def add(self, span: Span, sink: Tell) -> None:
         self.said.append(("add", span))
-        self.watched.append((span, sink))
+        self._sinks.append((span, sink))
 
     def remove(self, span: Span, sink: Tell) -> None:
         self.said.append(("remove", span))
-        self.watched.remove((span, sink))
+        self._sinks.remove((span, sink))
+
+    def tell(self, fact: Fact) -> None:
+        for _, sink in self._sinks:
+            sink(fact)
 
 
 def test_plan_hears_about_exactly_the_keys_it_watches(sink: Sink) -> None:
@@ -233,11 +303,11 @@ def test_plan_hears_about_exactly_the_keys_it_watches(sink: Sink) -> None:
     subscription = Subscription(watcher, sink)
     assert watcher.watched == []
     subscription.set(Watch(frozenset({KEY})))
-    assert watcher.watched == [(Span(KEY), sink)]
+    assert watcher.watched == [Span(KEY)]
     subscription.set(Watch(frozenset({KEY, OTHER})))
-    assert watcher.watched == [(Span(KEY), sink), (Span(OTHER), sink)]
+    assert watcher.watched == [Span(KEY), Span(OTHER)]
     subscription.set(Watch(frozenset({OTHER})))
-    assert watcher.watched == [(Span(OTHER), sink)]
+    assert watcher.watched == [Span(OTHER)]
     subscription.set(Watch())
     assert watcher.watched == []
 
@@ -268,16 +338,30 @@ def test_plans_that_watch_the_same_key_leave_it_apart() -> None:
     one.set(Watch(frozenset({KEY})))
     other.set(Watch(frozenset({KEY})))
     one.set(Watch())
-    assert watcher.watched == [(Span(KEY), second)]
+    watcher.tell(KeyGone(KEY, 12))
+    assert first.taken() == []
+    assert second.taken() == [KeyGone(KEY, 12)]
+
+
+def test_plan_is_not_woken_by_what_does_not_matter_to_it(sink: Sink) -> None:
+    watcher = FakeWatcher()
+    subscription = Subscription(watcher, sink)
+    subscription.set(Watch(frozenset({KEY}), matters=lambda fact: isinstance(fact, KeyGone)))
+    watcher.tell(WatchStands(KEY, 10))
+    watcher.tell(KeyGone(KEY, 12))
+    assert sink.taken() == [KeyGone(KEY, 12)]
+    subscription.set(Watch(frozenset({KEY})))
+    watcher.tell(WatchStands(KEY, 14))
+    assert sink.taken() == [WatchStands(KEY, 14)]
 
 
 def test_keys_and_a_prefix_are_watched_beside_each_other(sink: Sink) -> None:
     watcher = FakeWatcher()
     subscription = Subscription(watcher, sink)
     subscription.set(Watch(frozenset({KEY}), prefix=b"jobs/"))
-    assert set(watcher.watched) == {(Span(KEY), sink), (Span(b"jobs/", b"jobs0"), sink)}
+    assert set(watcher.watched) == {Span(KEY), Span(b"jobs/", b"jobs0")}
     subscription.set(Watch(prefix=b"jobs/"))
-    assert watcher.watched == [(Span(b"jobs/", b"jobs0"), sink)]
+    assert watcher.watched == [Span(b"jobs/", b"jobs0")]
 
 
 def test_every_stream_is_asked_so_that_one_may_go_deaf(sink: Sink) -> None:
@@ -286,4 +370,4 @@ def test_every_stream_is_asked_so_that_one_may_go_deaf(sink: Sink) -> None:
     watchers.add(Span(KEY), sink)
     watchers.add(Span(OTHER), sink)
     watchers.remove(Span(KEY), sink)
-    assert first.watched == second.watched == [(Span(OTHER), sink)]
+    assert first.watched == second.watched == [Span(OTHER)]

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from etcd_election import errors
-from etcd_election._core import standing
+from etcd_election._core import standing, timing
 from etcd_election._core.effects import (
     Failure,
     Invoke,
@@ -70,6 +70,7 @@ class Leading:
 
     def watch_over(self) -> Script[None]:
         script = Script(leading.watch_over(self.link, self.host, self.state), self.clock)
+        script.receive(after=timing.SHORT_TERM)
         assert script.watch() == {KEY}
         return script
 
@@ -92,7 +93,7 @@ def leader() -> Leading:
 
 def test_deleted_key_ends_leadership_at_once_and_its_lease_is_retired(leader: Leading) -> None:
     script = leader.watch_over()
-    script.receive(KeyGone(KEY, TOKEN + 5), after=0.001)
+    script.heard(KeyGone(KEY, TOKEN + 5))
     script.returned()
     assert leader.state.lost is LostReason.KEY_DELETED
     assert leader.host.retired == [leader.lease]
@@ -101,11 +102,9 @@ def test_deleted_key_ends_leadership_at_once_and_its_lease_is_retired(leader: Le
 def test_end_of_an_earlier_key_of_the_same_name_is_not_ours(leader: Leading) -> None:
     """The same lease led before: the watch may still tell of it."""
     script = leader.watch_over()
-    script.receive(KeyGone(KEY, TOKEN - 1), after=0.001)
-    script.receive(KeyPut(kv(KEY, TOKEN - 10, TOKEN - 5, lease=ID)), after=0.001)
-    script.receive(KeyPut(OWN), after=0.001)
-    script.expect(Receive)
-    assert leader.state.held
+    script.unheard(KeyGone(KEY, TOKEN - 1))
+    script.unheard(KeyPut(kv(KEY, TOKEN - 10, TOKEN - 5, lease=ID)))
+    script.unheard(KeyPut(OWN))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_key_written_by_others_ends_leadership_at_once(
     leader: Leading, written: kv_pb2.KeyValue, reason: LostReason
 ) -> None:
     script = leader.watch_over()
-    script.receive(KeyPut(written), after=0.001)
+    script.heard(KeyPut(written))
     script.returned()
     assert leader.state.lost is reason
     assert leader.host.retired == [leader.lease]
@@ -130,11 +129,11 @@ def test_key_written_by_others_ends_leadership_at_once(
 def test_own_proclamation_told_before_its_answer_is_no_takeover(leader: Leading) -> None:
     script = leader.watch_over()
     proclaiming = leader.proclaim(b"new")
-    script.receive(KeyPut(kv(KEY, TOKEN, 30, value=b"new", lease=ID)), after=0.001)
+    put = KeyPut(kv(KEY, TOKEN, 30, value=b"new", lease=ID))
+    script.unheard(put)
     proclaiming.invoke(Method.PROCLAIM, proclaimed(30))
     proclaiming.returned()
-    script.expect(Receive)
-    assert leader.state.held
+    script.unheard(put)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +141,35 @@ def test_own_proclamation_told_before_its_answer_is_no_takeover(leader: Leading)
 )
 def test_what_a_deaf_watch_missed_is_read(leader: Leading, fact: object) -> None:
     script = leader.watch_over()
-    script.receive(fact, after=0.001)  # type: ignore[arg-type]
+    script.heard(fact)  # type: ignore[arg-type]
     request = script.invoke(Method.RANGE, ranged(OWN)).request
     assert request == standing.one(KEY)
     script.expect(Receive)
     assert leader.state.held
+
+
+def test_watch_that_stands_since_the_key_was_known_to_stand_has_missed_nothing(
+    leader: Leading,
+) -> None:
+    script = leader.watch_over()
+    script.unheard(WatchStands(KEY, TOKEN))
+
+
+def test_watch_that_broke_proves_nothing_by_its_revision(leader: Leading) -> None:
+    """A restored cluster counts from an earlier one."""
+    script = leader.watch_over()
+    script.heard(WatchBroken(KEY))
+    script.invoke(Method.RANGE, ranged(OWN))
+    script.heard(WatchStands(KEY, TOKEN - 1))
+    script.invoke(Method.RANGE, ranged(OWN))
+
+
+def test_leadership_that_is_over_at_once_costs_no_watch(leader: Leading) -> None:
+    script = Script(leading.watch_over(leader.link, leader.host, leader.state), leader.clock)
+    assert script.expect(Receive).seconds <= timing.SHORT_TERM
+    leader.state.end(LostReason.RESIGNED)
+    script.receive()
+    script.returned()
 
 
 def test_key_is_read_at_every_beat_though_the_watch_is_silent(leader: Leading) -> None:
@@ -201,7 +224,7 @@ def test_end_of_the_lease_is_told_to_the_leader_though_nobody_asks(leader: Leadi
     told: list[LostReason | None] = []
     leader.state.when_ended(lambda: told.append(leader.state.lost))
     script = leader.watch_over()
-    leader.clock.advance(9)
+    leader.clock.advance(9 - timing.SHORT_TERM)
     script.receive(KeyPut(OWN))
     assert script.receive().seconds == 0, "overdue"
     script.invoke(Method.RANGE, ranged(OWN))

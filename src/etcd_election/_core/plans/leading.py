@@ -9,7 +9,7 @@ from ... import errors
 from ...pb import rpc_pb2, v3election_pb2
 from ...types import LostReason
 from .. import status, timing
-from ..effects import KeyGone, KeyPut, Plan, Receive, Watch
+from ..effects import Fact, KeyGone, KeyPut, Plan, Receive, Watch, WatchBroken, WatchStands
 from ..host import Host
 from ..leadership import OURS, LeadershipState
 from ..link import Link
@@ -28,20 +28,35 @@ def watch_over(link: Link, host: Host, state: LeadershipState) -> Plan[None]:
     is removed with its lease.
     """
     ttl = state.lease.ttl
-    yield Watch(frozenset((state.key,)))
+    broken = False
+
+    def matters(fact: Fact) -> bool:
+        nonlocal broken
+        broken = broken or isinstance(fact, WatchBroken)
+        if isinstance(fact, WatchStands):
+            # All that happens after it is told; what was before is known, or to be read.
+            return broken or not state.knows(fact.revision)
+        # A watch may still tell of an earlier key of this name.
+        if isinstance(fact, KeyGone):
+            return fact.revision > state.token
+        if isinstance(fact, KeyPut):
+            return fact.kv.mod_revision > state.token and state.judge(fact.kv) is not None
+        return True
+
+    # A term that is over at once costs etcd no watch, and the first step of its leader no time.
+    yield Receive(timing.SHORT_TERM)
+    if state.held:
+        yield Watch(frozenset((state.key,)), matters=matters)
     beat_at = timing.beat_after(link.clock(), ttl, link.random)
     while state.held:
         now = link.clock()
         fact = yield Receive(max(0.0, min(beat_at - now, state.remaining())))
         if not state.held:
             break
-        # A watch may still tell of an earlier key of this name.
         if isinstance(fact, KeyGone):
-            if fact.revision > state.token:
-                state.end(LostReason.KEY_DELETED)
+            state.end(LostReason.KEY_DELETED)
         elif isinstance(fact, KeyPut):
-            if fact.kv.mod_revision > state.token:
-                _judge(state, state.judge(fact.kv))
+            _judge(state, state.judge(fact.kv))
         elif fact is not None or link.clock() >= beat_at:
             beat_at = timing.beat_after(link.clock(), ttl, link.random)
             yield from _look(link, state, beat=fact is None)
