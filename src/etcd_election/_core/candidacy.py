@@ -7,12 +7,14 @@ Facts come in (the Campaign call ended, the queue was read, a watch said somethi
     REJOIN  our key is gone, or the call that owned it broke: nothing more to wait for here
     STUCK   the Campaign was sent a second ago and no key stands: that call hangs in raft
     WON     a read showed our key first, and no Campaign call of its lease is open
-    HANGS   first in the queue for a quarter of a second, and the Campaign still silent: that
-            member's Election service hangs; leave it
+    HANGS   first in the queue for a quarter of a second, as another read then confirms, and the
+            Campaign still silent: that member's Election service hangs; leave it
     WAIT    until the instant given, or the next fact
 
 Campaign's own answer is only a reason to read: it can be OK for a key that no longer exists. And an
 open Campaign is a reason not to lead yet: when its connection ends, the server deletes the key.
+The second read before HANGS is for a process or an etcd that stood still itself: where the Campaign
+does not hang, it is answered before a read that was asked for so much later, or in the same moment.
 
 Not decided here: whether the lease is still believed in. That is asked of its clock, last of all.
 """
@@ -67,6 +69,8 @@ class Candidacy:
         self.refusal: Exception | None = None
         self._standing: Standing | None = None
         self._first_at: float | None = None
+        self._overdue = False
+        self._overdue_at: float | None = None
         self._read_at = now + timing.SETTLE
         self._beat = False
         self._early_pause = timing.SETTLE
@@ -142,14 +146,21 @@ class Candidacy:
         if stood and standing.own and standing.own.create_revision != self.token:
             standing = Standing(None, None, standing.revision)
         self._standing = standing
-        self.unread(now)
+        self._wait_for_beat(now)
         if not standing.first:
             self._first_at = None
         elif self._first_at is None:
             self._first_at = now
+        self._overdue_at = now + timing.SETTLE if self._overdue and standing.first else None
+        self._overdue = False
 
     def unread(self, now: float) -> None:
         """The queue could not be read just now."""
+        self._wait_for_beat(now)
+        if self._overdue:
+            self._first_at, self._overdue = now, False
+
+    def _wait_for_beat(self, now: float) -> None:
         self._read_at = timing.beat_after(now, self._ttl, self._random)
         self._beat = True
 
@@ -178,5 +189,14 @@ class Candidacy:
         if not self.call_open:
             return Step(Action.WON)
         if now >= self._first_at + timing.TURN_WITHIN:
-            return Step(Action.HANGS)
+            return self._silent(now)
         return Step(Action.WAIT, min(self._read_at, self._first_at + timing.TURN_WITHIN))
+
+    def _silent(self, now: float) -> Step:
+        """What to do about a Campaign whose answer is overdue."""
+        if self._overdue_at is None:
+            self._overdue = True
+            return Step(Action.READ)
+        if now < self._overdue_at:
+            return Step(Action.WAIT, min(self._read_at, self._overdue_at))
+        return Step(Action.HANGS)

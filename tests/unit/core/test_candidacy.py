@@ -95,18 +95,41 @@ def test_call_that_broke_off_is_left_whatever_the_queue_says() -> None:
     assert made.next(START).action is Action.REJOIN
 
 
-def test_hanging_election_service_is_left_after_a_quarter_of_a_second() -> None:
+def overdue() -> tuple[Candidacy, float]:
+    """First in the queue for so long that the Campaign should have been answered."""
     made = waiting(SECOND)
     made.read(FIRST, START + 1)
     at = START + 1 + timing.TURN_WITHIN
     assert made.next(at - 0.001) == Step(Action.WAIT, at)
-    assert made.next(at).action is Action.HANGS
+    assert made.next(at) == Step(Action.READ)
+    return made, at
+
+
+def test_hanging_election_service_is_left_after_a_quarter_of_a_second() -> None:
+    made, at = overdue()
+    made.read(FIRST, at + 0.01)
+    left_at = at + 0.01 + timing.SETTLE
+    assert made.next(at + 0.01) == Step(Action.WAIT, left_at), "its answer may be on its way"
+    assert made.next(left_at).action is Action.HANGS
+
+
+def test_campaign_answered_while_the_process_stood_still_does_not_hang() -> None:
+    made, at = overdue()
+    made.read(FIRST, at + 2)
+    made.call_ended(at + 2)
+    assert made.next(at + 2).action is Action.WON
+
+
+def test_read_that_failed_says_nothing_of_the_election_service() -> None:
+    made, at = overdue()
+    made.unread(at + 3)
+    assert made.next(at + 3) == Step(Action.WAIT, at + 3 + timing.TURN_WITHIN)
 
 
 def test_being_first_counts_from_the_first_read_that_showed_it() -> None:
     made = waiting(FIRST)
     made.read(FIRST, START + 0.2)
-    assert made.next(START + timing.TURN_WITHIN).action is Action.HANGS
+    assert made.next(START + timing.TURN_WITHIN).action is Action.READ
 
 
 def test_falling_back_in_the_queue_starts_that_time_anew() -> None:

@@ -346,6 +346,8 @@ def test_wait_that_the_beat_rescues_is_told() -> None:
     c.incumbent_leaves()
     c.read(c.own())
     c.script.receive()
+    c.read(c.own())
+    c.script.receive()
     assert told == [WaitRescued(name=NAME, lease_id=hanging, endpoint="etcd0:2379")]
 
 
