@@ -58,9 +58,12 @@ class _Counted:
         self._made = made
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._counted(self._made, *args, **options)
+
+    def _counted(self, make: Any, *args: Any, **options: Any) -> Any:
         self._counts.began()
         try:
-            call = self._made(*args, **options)
+            call = make(*args, **options)
         except BaseException:
             self._counts.ended()
             raise
@@ -72,7 +75,4 @@ class _Counted:
 
     def future(self, *args: Any, **options: Any) -> Any:
         """The call, not waited for."""
-        self._counts.began()
-        call = self._made.future(*args, **options)
-        call.add_done_callback(self._counts.ended)
-        return call
+        return self._counted(self._made.future, *args, **options)

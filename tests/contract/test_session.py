@@ -164,6 +164,21 @@ def test_the_leaders_key_deleted_by_hand_is_lost_at_once(
         assert took[-1] < SOON, took
 
 
+def test_a_further_term_on_the_same_lease_is_watched_over_too(
+    client: ElectionClient, raw: RawEtcd
+) -> None:
+    """Its key is the same, and etcd may still be telling of the end of the first one."""
+    for pause in (0.0, 0.2):
+        took: list[float] = []
+        while not took or (took[-1] >= SOON and len(took) < TRIES):
+            first = client.campaign("v")
+            assert not first.wait_lost(0.1), "its watch stands"
+            first.resign()
+            assert client.lease_id == first.lease_id
+            took.append(told_of_a_deletion(client, raw, pause))
+        assert took[-1] < SOON, took
+
+
 def told_of_a_deletion(client: ElectionClient, raw: RawEtcd, pause: float) -> float:
     """A term whose key is deleted after so many seconds; how long until that was told."""
     leadership = client.campaign("v")

@@ -204,6 +204,11 @@ def leader_has_a_watch_but_no_beat() -> list[Patch]:
     return [(leading, "_look", no_look)]
 
 
+@_mutation(868)
+def what_came_before_a_watch_is_not_looked_for() -> list[Patch]:
+    return [(LeadershipState, "knows", _always(True))]
+
+
 @_mutation(31)
 def hanging_Election_service_is_waited_for() -> list[Patch]:  # noqa: N802
     return [(timing, "TURN_WITHIN", float("inf"))]

@@ -84,16 +84,19 @@ def test_call_that_ended_by_itself_is_not_shut() -> None:
     class Answers:
         def open(self, _: Open, tell: Callable[[Fact], None]) -> Callable[[], None]:
             tell(Ended(v3election_pb2.CampaignResponse()))
+            tell(Ended(None))
             return lambda: shut.append(1)
 
-    def plan() -> Generator[Any, Any, object]:
+    def plan() -> Generator[Any, Any, list[object]]:
         yield OPEN
-        return (yield Receive(1.0))
+        heard = [(yield Receive(1.0))]
+        yield Shut()
+        return [*heard, (yield Receive(0.0))]
 
     wire: Any = Answers()
     watcher: Any = None
     heard = Driver(make_link(FakeClock()), wire, watcher, Inbox()).run(plan())
-    assert heard == Ended(v3election_pb2.CampaignResponse())
+    assert heard == [Ended(v3election_pb2.CampaignResponse()), None], "none after it was shut"
     assert not shut
 
 

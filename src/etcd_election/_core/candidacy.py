@@ -129,7 +129,7 @@ class Candidacy:
         elif isinstance(fact, (KeyGone, WatchStands)) and fact.key in self.watched():
             # A watch tells of all that comes after its revision: what was read there is known.
             read_at = self._standing.revision if self._standing else 0
-            if isinstance(fact, KeyGone) or read_at < fact.revision:
+            if read_at < fact.revision:
                 self._read_now(now)
 
     def read(self, standing: Standing, now: float) -> None:

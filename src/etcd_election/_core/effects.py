@@ -161,7 +161,9 @@ class Watch(Value):
         keys: The keys.
         prefix: How the others begin; None: there are none.
         matters: Says of a fact whether the plan is to hear it; None: of all. Asked where etcd's
-            answers are read, on any thread: quickly. A plan that hears nothing is not woken.
+            answers are read, on any thread: quickly, and it raises nothing. A plan that hears
+            nothing is not woken. What it kept from a plan is not told later, if the next one would
+            not keep it.
     """
 
     __slots__ = ("keys", "matters", "prefix")

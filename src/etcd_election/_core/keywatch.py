@@ -2,10 +2,10 @@
 
 All keys of a connection share one stream, or two where there are several endpoints: a member that
 stands still says nothing, and is noticed only after seconds. A watch always starts "from now": when
-it stands, whoever wants it reads the key (what happened before is in that read, what happens after
-comes as a fact). A start at a past revision would need no read but falls into the server's
-catch-up, every 100 ms, and can be compacted; so a compaction, like any end of the stream, only
-means to start again.
+it stands, whoever wants it reads the key, unless it is known as of that revision (what happened
+before is in that read, what happens after comes as a fact). A start at a past revision would need
+no read but falls into the server's catch-up, every 100 ms, and can be compacted; so a compaction,
+like any end of the stream, only means to start again.
 
 Who campaigns again has the same key as before, as long as its lease lives. So the last few watches
 of single keys that nobody wants any more are kept, and stand at once for whoever wants them again:
@@ -107,6 +107,7 @@ class WatchBook:
     def broken(self) -> None:
         """The stream ended: nobody hears anything until it is restarted."""
         with self._lock:
+            self._spans.clear()
             for span, watch in self._watches.items():
                 watch.stands_at = None
                 self._tell(watch, WatchBroken(span.key))
@@ -147,9 +148,8 @@ class WatchBook:
                 watch.stands_at = response.header.revision
                 self._tell(watch, WatchStands(span.key, response.header.revision))
             for event in response.events:
-                if watch.stands_at is not None:
-                    # Whoever comes later was not told of this one.
-                    watch.stands_at = max(watch.stands_at, event.kv.mod_revision)
+                # Whoever comes later was not told of this one.
+                watch.stands_at = event.kv.mod_revision
                 if event.type == _DELETE:
                     self._tell(watch, KeyGone(event.kv.key, event.kv.mod_revision))
                 else:
@@ -236,5 +236,6 @@ class Subscription:
             self._watcher.remove(span, self._hear)
 
     def _hear(self, fact: Fact) -> None:
-        if self._matters is None or self._matters(fact):
+        matters = self._matters
+        if matters is None or matters(fact):
             self._sink(fact)

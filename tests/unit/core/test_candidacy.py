@@ -233,8 +233,17 @@ def test_what_may_change_the_place_is_a_reason_to_read(fact: object) -> None:
         WatchBroken(KEY),
         WatchStands(b"jobs/fff", 40),
         WatchStands(KEY, 30),
+        KeyGone(KEY, 15),
     ],
-    ids=["others", "own value", "value before", "broken", "others stand", "read since"],
+    ids=[
+        "others",
+        "own value",
+        "value before",
+        "broken",
+        "others stand",
+        "read since",
+        "an earlier key",
+    ],
 )
 def test_what_changes_nothing_costs_no_read(fact: object) -> None:
     made = waiting(SECOND)

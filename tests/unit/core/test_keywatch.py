@@ -193,6 +193,8 @@ def test_end_of_the_stream_is_told_and_everything_is_asked_for_again(
     late = Sink()
     book.add(Span(KEY), late)
     assert late.taken() == [], "nothing stands on a broken stream"
+    book.response(events(number, DELETE))
+    assert sink.taken() == [], "nor does it tell"
     renewed = dict(created(request)[::-1] for request in book.restart())
     assert set(renewed) == {KEY, OTHER}
     assert book.response(stands(number, 20)) is None

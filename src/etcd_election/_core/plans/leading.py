@@ -32,7 +32,8 @@ def watch_over(link: Link, host: Host, state: LeadershipState) -> Plan[None]:
 
     def matters(fact: Fact) -> bool:
         nonlocal broken
-        broken = broken or isinstance(fact, WatchBroken)
+        if isinstance(fact, WatchBroken):
+            broken = True
         if isinstance(fact, WatchStands):
             # All that happens after it is told; what was before is known, or to be read.
             return broken or not state.knows(fact.revision)
