@@ -34,6 +34,11 @@ OURS = (LostReason.RESIGNED, LostReason.CLOSED)
 class LeadershipState:
     """What is known about one leadership. Thread-safe; ``held`` takes no lock.
 
+    Args:
+        value: What etcd has under the key.
+        mod_revision: When that was written.
+        read_at: Etcd's revision as of which the key was found to lead.
+
     Attributes:
         name: The election.
         key: The candidate key.
@@ -51,6 +56,7 @@ class LeadershipState:
         value: bytes,
         mod_revision: int,
         lease: LeaseClock,
+        read_at: int = 0,
     ) -> None:
         self.name = name
         self.key = key
@@ -61,6 +67,7 @@ class LeadershipState:
         self._lock = threading.Lock()
         self._value = value
         self._mod_revision = mod_revision
+        self._read_at = read_at
         self._proposed: dict[int, bytes] = {}
         self._proposals = 0
         self._ended: dict[str, LostReason] = {}
@@ -142,7 +149,7 @@ class LeadershipState:
 
     def knows(self, revision: int) -> bool:
         """Whether what is known of the key is not older than this revision."""
-        return revision <= self._mod_revision
+        return revision <= max(self._read_at, self._mod_revision)
 
     def judge(self, kv: kv_pb2.KeyValue | None) -> LostReason | None:
         """What the key's present state, None if it is gone, says about this leadership.

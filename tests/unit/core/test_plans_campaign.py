@@ -240,9 +240,11 @@ class Campaigning:
 def test_uncontested_candidate_is_elected_as_soon_as_a_read_confirms_it() -> None:
     c = Campaigning().start()
     c.answer()
-    c.read(c.own())
+    c.script.invoke(Method.RANGE, ranged(c.own(), revision=TOKEN + 5))
     state = c.won()
     assert state.token == TOKEN
+    assert state.knows(TOKEN + 5), "a watch that stands since then has missed nothing"
+    assert not state.knows(TOKEN + 6)
     assert state.remaining() > timing.enough(TTL)
     assert c.host.kept == [c.lease]
     assert c.candidate.clean, "the lease is good for the next campaign"

@@ -47,6 +47,8 @@ from .support import (
 ID = 0xABC
 KEY = b"jobs/abc"
 TOKEN = 20
+READ_AT = 25
+"""Others have joined the queue since."""
 TTL = 15
 BEAT = TTL / 3
 OWN = kv(KEY, TOKEN, lease=ID)
@@ -65,7 +67,13 @@ class Leading:
         lease.renewed(sent_at=START, ttl=TTL)
         self.lease = lease
         self.state = LeadershipState(
-            name=NAME, key=KEY, token=TOKEN, value=b"me", mod_revision=TOKEN, lease=lease
+            name=NAME,
+            key=KEY,
+            token=TOKEN,
+            value=b"me",
+            mod_revision=TOKEN,
+            lease=lease,
+            read_at=READ_AT,
         )
 
     def watch_over(self) -> Script[None]:
@@ -152,7 +160,16 @@ def test_watch_that_stands_since_the_key_was_known_to_stand_has_missed_nothing(
     leader: Leading,
 ) -> None:
     script = leader.watch_over()
-    script.unheard(WatchStands(KEY, TOKEN))
+    script.unheard(WatchStands(KEY, READ_AT))
+    script.heard(WatchStands(KEY, READ_AT + 1))
+    script.invoke(Method.RANGE, ranged(OWN))
+
+
+def test_own_proclamation_tells_how_the_key_stands(leader: Leading) -> None:
+    proclaiming = leader.proclaim(b"new")
+    proclaiming.invoke(Method.PROCLAIM, proclaimed(30))
+    proclaiming.returned()
+    leader.watch_over().unheard(WatchStands(KEY, 30))
 
 
 def test_watch_that_broke_proves_nothing_by_its_revision(leader: Leading) -> None:

@@ -286,7 +286,7 @@ def _won(
     link = candidate.link
     standing = candidacy.standing
     own = standing.own if standing else None
-    if own is None or own.lease != lease.lease_id:
+    if standing is None or own is None or own.lease != lease.lease_id:
         raise CandidacyOver(Action.REJOIN)
     if not lease.alive:
         raise candidate.expired(lease)
@@ -308,4 +308,5 @@ def _won(
         value=own.value,
         mod_revision=own.mod_revision,
         lease=lease,
+        read_at=standing.revision,
     )
