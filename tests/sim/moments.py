@@ -63,6 +63,8 @@ def captured(schedule: Schedule) -> None:
         for path in process.wire.paths:
             if path is not process.wire.paths[member.number]:
                 path.cut()
+                # Where everything heals before the rest is cut off, that heals nothing.
+                schedule.ends(1.5 * schedule.ttl + 2.0, path.heal)
         member.isolated = True
         cluster.resume(member)
         # As long as a leader goes on without hearing of the others, at most.
