@@ -15,7 +15,7 @@ from typing import IO
 
 # The signal on the parent's end (PR_SET_PDEATHSIG, 1) survives exec, and the pid stays the same.
 # A preexec_fn would do it without this detour, but runs Python code in a fork of a process that
-# has threads.
+# has threads. In the background of a script both signals are ignored, which is inherited.
 LAUNCHER = """
 import os, signal, sys
 if sys.platform == "linux":
@@ -23,6 +23,8 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != int(sys.argv[1]):
         os._exit(1)
+for number in (signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
