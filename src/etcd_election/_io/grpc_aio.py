@@ -201,11 +201,15 @@ class WatchCall:
         _cancel(self._call)
 
     async def _write(self) -> None:
-        while self._unsent:
-            await self._call.write(self._unsent.popleft())
+        try:
+            while self._unsent:
+                await self._call.write(self._unsent.popleft())
+        finally:
+            # Here, not when the task's end is told: what is sent in between would never leave.
+            self._writing = False
 
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._writing = False
+    @staticmethod
+    def _written(task: asyncio.Task[None]) -> None:
         # Why a write failed, the reader is told as well.
         _reply(task)
 
