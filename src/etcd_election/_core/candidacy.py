@@ -69,8 +69,8 @@ class Candidacy:
         self.refusal: Exception | None = None
         self._standing: Standing | None = None
         self._first_at: float | None = None
-        self._overdue = False
-        self._overdue_at: float | None = None
+        self._asking_again = False
+        self._hangs_at: float | None = None
         self._read_at = now + timing.SETTLE
         self._beat = False
         self._early_pause = timing.SETTLE
@@ -151,14 +151,14 @@ class Candidacy:
             self._first_at = None
         elif self._first_at is None:
             self._first_at = now
-        self._overdue_at = now + timing.SETTLE if self._overdue and standing.first else None
-        self._overdue = False
+        self._hangs_at = now + timing.SETTLE if self._asking_again and standing.first else None
+        self._asking_again = False
 
     def unread(self, now: float) -> None:
         """The queue could not be read just now."""
         self._wait_for_beat(now)
-        if self._overdue:
-            self._first_at, self._overdue = now, False
+        if self._asking_again:
+            self._first_at, self._asking_again = now, False
 
     def _wait_for_beat(self, now: float) -> None:
         self._read_at = timing.beat_after(now, self._ttl, self._random)
@@ -194,9 +194,9 @@ class Candidacy:
 
     def _silent(self, now: float) -> Step:
         """What to do about a Campaign whose answer is overdue."""
-        if self._overdue_at is None:
-            self._overdue = True
+        if self._hangs_at is None:
+            self._asking_again = True
             return Step(Action.READ)
-        if now < self._overdue_at:
-            return Step(Action.WAIT, min(self._read_at, self._overdue_at))
+        if now < self._hangs_at:
+            return Step(Action.WAIT, min(self._read_at, self._hangs_at))
         return Step(Action.HANGS)
